@@ -1,0 +1,156 @@
+# ringhub: `make help` lists what there is.
+BUILD   ?= build
+PREFIX  ?= /usr/local
+VERSION  = 0.1.0
+SOVERSION = 0
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+SANITIZE ?=
+
+include packages.mk
+
+LAYERS   = codec proto transport eventhub emulator
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Werror
+STD_codec = -std=c11
+STD_proto = -std=c11
+STD      = -std=gnu11 -D_GNU_SOURCE
+COMPILE  = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -I. -fPIC -fvisibility=hidden -pthread -MMD -MP
+LIBS     = -luring -lssl -lcrypto -lcares -ljansson -pthread
+
+SOURCES  = $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
+OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o)
+CLI      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard cli/*.c))
+EXAMPLES = $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+HEADERS  = $(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performatives.def transport/transport.h eventhub/eventhub.h emulator/emulator.h,$(BUILD)/include/ringhub/$(notdir $h))
+TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
+WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))
+PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
+
+STATIC = $(BUILD)/libringhub.a
+SHARED = $(BUILD)/libringhub.so.$(VERSION)
+
+.PHONY: all build help run check test sanitize fuzz lint install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: packages-build
+	@$(MAKE) --no-print-directory build
+build: $(STATIC) $(BUILD)/libringhub.so $(BUILD)/ringhub $(EXAMPLES) $(HEADERS) $(BUILD)/ringhub.pc
+
+help:
+	@echo "make            the libraries, build/ringhub and the examples"
+	@echo "make run        the main job: real events out and in over TLS on the embedded emulator"
+	@echo "make check      the quick gate while working"
+	@echo "make test       every test, check included"
+	@echo "make sanitize   the tests under ASan and UBSan"
+	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
+	@echo "make lint       gcc and clang at the full warning level, clang-tidy"
+	@echo "make install    PREFIX=$(PREFIX)"
+
+# --- objects ------------------------------------------------------------------------------------
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(or $(STD_$(firstword $(subst /, ,$<))),$(STD)) -c $< -o $@
+
+$(BUILD)/cli/%.o $(BUILD)/examples/%.o: COMPILE += -I$(BUILD)/include
+$(CLI) $(EXAMPLES:=.o): $(HEADERS)
+
+$(STATIC): $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(SHARED): $(OBJECTS)
+	$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-soname,libringhub.so.$(SOVERSION) -Wl,-z,defs -o $@ $^ $(LIBS)
+
+$(BUILD)/libringhub.so: $(SHARED)
+	ln -sf $(notdir $<) $(BUILD)/libringhub.so.$(SOVERSION)
+	ln -sf $(notdir $<) $@
+
+$(BUILD)/ringhub: $(CLI) $(STATIC)
+	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+$(BUILD)/examples/%: $(BUILD)/examples/%.o $(STATIC)
+	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+# The public headers lie flat under ringhub/, here as after installation.
+define flat_header
+$(BUILD)/include/ringhub/$(notdir $1): $1
+	@mkdir -p $$(@D)
+	sed -E 's|#include "[a-z]+/([a-z]+\.(h\|def))"|#include <ringhub/\1>|' $$< > $$@
+endef
+$(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performatives.def transport/transport.h eventhub/eventhub.h emulator/emulator.h,$(eval $(call flat_header,$h)))
+
+$(BUILD)/ringhub.pc: ringhub.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+install: all
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' ringhub.pc.in > $(BUILD)/ringhub.pc
+	install -d $(DESTDIR)$(PREFIX)/include/ringhub $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/ringhub
+	install -m 644 $(STATIC) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib
+	ln -sf libringhub.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libringhub.so.$(SOVERSION)
+	ln -sf libringhub.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libringhub.so
+	install -m 644 $(BUILD)/ringhub.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 755 $(BUILD)/ringhub $(DESTDIR)$(PREFIX)/bin
+
+# --- the main job -------------------------------------------------------------------------------
+
+run: all
+	$(BUILD)/ringhub run
+
+# --- tests --------------------------------------------------------------------------------------
+
+$(BUILD)/tests/%: $(BUILD)/tests/%_test.o $(WORLD) $(STATIC)
+	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lcriterion -lxxhash $(LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%_main.o $(WORLD) $(STATIC)
+	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lxxhash $(LIBS)
+
+$(BUILD)/tests/%_test.o $(BUILD)/tests/%_main.o: WARNINGS += -Wno-conversion -Wno-missing-field-initializers
+$(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
+$(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
+$(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton-core
+
+tests: build $(TESTS) $(PROGRAMS)
+
+check: packages-test
+	@$(MAKE) --no-print-directory tests
+	@BUILD=$(BUILD) tests/run.sh check
+
+test: packages-test
+	@$(MAKE) --no-print-directory tests
+	@BUILD=$(BUILD) tests/run.sh test
+
+sanitize: packages-sanitize
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
+	@BUILD=$(BUILD)/sanitize tests/run.sh check
+
+lint: packages-lint
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc tests
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang tests
+
+# --- fuzzing ------------------------------------------------------------------------------------
+
+TIME ?= 60
+TARGET ?= $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
+
+$(BUILD)/fuzz/%: fuzz/%.c $(wildcard codec/*.c codec/*.h proto/*.c proto/*.h proto/*.def)
+	@mkdir -p $(@D)
+	clang -O1 -g -I. -std=c11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(wildcard codec/*.c proto/*.c)
+
+fuzz: packages-fuzz
+	@$(MAKE) --no-print-directory $(TARGET:%=$(BUILD)/fuzz/%)
+	@for target in $(TARGET); do \
+	    echo "== $$target, $(TIME) s"; mkdir -p $(BUILD)/corpus/$$target; \
+	    $(BUILD)/fuzz/$$target -max_total_time=$(TIME) -max_len=4096 -timeout=5 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ \
+	        $(BUILD)/corpus/$$target $(wildcard fuzz/corpus/$$target) 2>$(BUILD)/fuzz/$$target.log || { tail -40 $(BUILD)/fuzz/$$target.log; exit 1; }; \
+	    grep -E 'number_of_executed_units|average_exec_per_sec|DONE' $(BUILD)/fuzz/$$target.log; \
+	done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
