@@ -1,0 +1,139 @@
+/**
+ * ringhub/emulator.h: an Event Hubs namespace in one process.
+ *
+ * Hubs, partitions and consumer groups in memory, behind AMQP 1.0 over TCP and TLS, for tests and for work
+ * without a cloud account. It answers what the official clients need and is strict: a peer that breaks the
+ * protocol is told so with the condition the specification has for it, a token is believed only if its
+ * signature, its expiry and its audience are right. It never writes to disk, never speaks to Azure, and
+ * sees time, randomness and sockets only through the loop it lives on, so it runs in a simulated world too.
+ *
+ * Any number of emulators may live in one process. Memory comes from the loop's allocator and is bounded by
+ * max_bytes, max_connections and what each connection may hold; events are stored once, whoever reads them.
+ */
+#ifndef RH_EMULATOR_H
+#define RH_EMULATOR_H
+
+#ifdef RH_INSTALLED
+#include "base.h"
+#else
+#include "codec/base.h"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rh_emulator rh_emulator;
+struct rh_loop;
+
+/* -- options ---------------------------------------------------------------------------------- */
+
+#define RH_EMULATOR_RULE "RootManageSharedAccessKey"
+#define RH_EMULATOR_KEY  "SAS_KEY_VALUE"
+
+/* What the service's largest tier allows; the official configuration file stops at 32. */
+#define RH_EMULATOR_PARTITIONS_MAX 1024
+
+/** One event hub. The consumer group $Default exists in each, named or not. */
+typedef struct rh_emulator_hub {
+    const char        *name;       /* begins and ends with a letter or digit; between them also - . / _ */
+    uint32_t           partitions; /* fixed from now on; 0: 4 */
+    const char *const *groups;     /* further consumer groups */
+    size_t             group_count;
+} rh_emulator_hub;
+
+/**
+ * Everything is copied by create and start. Zero or NULL is the default named behind the field.
+ *
+ *   rh_emulator_opts opts = RH_EMULATOR_OPTS(.hubs = &(rh_emulator_hub){ .name = "telemetry" }, .hub_count = 1);
+ */
+typedef struct rh_emulator_opts {
+    size_t size; /* sizeof(rh_emulator_opts): RH_EMULATOR_OPTS() fills it */
+
+    const char *listen_host; /* plain TCP; 127.0.0.1 */
+    uint16_t    listen_port; /* 0: a free one, rh_emulator_port() tells */
+    bool        tls_only;    /* do not listen on plain TCP */
+
+    bool        tls;         /* listen for TLS too */
+    const char *tls_host;    /* 127.0.0.1 */
+    uint16_t    tls_port;    /* 0: a free one, rh_emulator_tls_port() tells */
+    const char *cert_file;   /* PEM; with key_file. Neither these nor the two below: a certificate for */
+    const char *key_file;    /*   localhost, 127.0.0.1 and ::1 is made on the spot and signed by itself */
+    rh_slice    cert_pem;
+    rh_slice    key_pem;
+
+    const char            *config_file; /* the official emulator's config.json */
+    const rh_emulator_hub *hubs;        /* besides those of config_file; none at all: one called "hub" */
+    size_t                 hub_count;
+
+    int64_t  retention_ms;    /* older events are dropped; one hour */
+    uint64_t max_bytes;       /* of all stored events, framing and index included; 256 MiB. The oldest are dropped */
+    uint32_t max_connections; /* 256, about 64 KiB each while open */
+
+    const char *rule; /* RH_EMULATOR_RULE */
+    const char *key;  /* RH_EMULATOR_KEY */
+
+    rh_log log; /* silent */
+} rh_emulator_opts;
+
+#define RH_EMULATOR_OPTS(...) { .size = sizeof(rh_emulator_opts), __VA_ARGS__ }
+
+/* -- create, destroy -------------------------------------------------------------------------- */
+
+/**
+ * Opens a namespace on the caller's loop, which must outlive it; it lives while that loop is turned.
+ * On failure *out is NULL and error (may be NULL) tells what could not be read, listened on or understood.
+ */
+RH_API RH_NODISCARD rh_status rh_emulator_create(struct rh_loop *loop, const rh_emulator_opts *opts, rh_emulator **out,
+                                                 rh_error *error);
+
+/**
+ * The handle is dead at once: listeners and connections are cut. Their memory goes back when the loop has
+ * reaped them, at the latest in rh_loop_destroy(). For a namespace made by rh_emulator_create(). NULL is allowed.
+ */
+RH_API void rh_emulator_destroy(rh_emulator *emulator);
+
+/** The same namespace on a loop of its own, turned by a thread of its own: when start returns, it listens. */
+RH_API RH_NODISCARD rh_status rh_emulator_start(const rh_emulator_opts *opts, rh_emulator **out, rh_error *error);
+
+/** Cuts everything, joins the thread and frees all. For a namespace made by rh_emulator_start(). NULL is allowed. */
+RH_API void rh_emulator_stop(rh_emulator *emulator);
+
+/* -- inspect: any thread ---------------------------------------------------------------------- */
+
+/** The ports listened on; 0 where it does not listen. */
+RH_API uint16_t rh_emulator_port(const rh_emulator *emulator);
+RH_API uint16_t rh_emulator_tls_port(const rh_emulator *emulator);
+
+/**
+ * The connection string of the plain port, in the emulator form (UseDevelopmentEmulator=true), and of the
+ * TLS port, in the ordinary one, with EntityPath if hub is not NULL. Cut to n bytes with the closing zero; answers the
+ * length it wanted, like snprintf.
+ */
+RH_API size_t rh_emulator_connection_string(const rh_emulator *emulator, const char *hub, char *text, size_t n);
+RH_API size_t rh_emulator_tls_connection_string(const rh_emulator *emulator, const char *hub, char *text, size_t n);
+
+/** The certificate that was made on the spot, for a client to trust; NULL if none was. Lives as long as the emulator. */
+RH_API const char *rh_emulator_certificate_pem(const rh_emulator *emulator);
+
+/** Counted since the start. */
+typedef struct rh_emulator_stats {
+    uint64_t connections;       /* accepted */
+    uint64_t connections_open;  /* of those, there now */
+    uint64_t events_in;         /* stored */
+    uint64_t events_out;        /* delivered to readers */
+    uint64_t bytes_stored;      /* held now */
+    uint64_t events_evicted;    /* dropped for age or size */
+    uint64_t events_unread;     /* of those, never delivered to anybody */
+    uint64_t tokens;            /* put on $cbs and believed */
+    uint64_t refusals;          /* links, tokens and requests refused */
+    uint64_t peer_errors;       /* connections ended because the peer broke the protocol */
+} rh_emulator_stats;
+
+RH_API void rh_emulator_stats_read(const rh_emulator *emulator, rh_emulator_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
