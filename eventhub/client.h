@@ -1,0 +1,109 @@
+/**
+ * What producers, consumers and the other files of eventhub/ may know of a client.
+ *
+ * An attachment is one authorised link on a session of its own: the thing a producer or a consumer
+ * sends or receives through. It is embedded in its owner and walks
+ *
+ *   connect (if needed) -> put-token for the audience -> begin -> attach -> up -> down -> gone
+ *
+ * Every callback of an attachment comes from the loop, never from the call that asked for something
+ * (rh_client_destroy() of a client that was never connected is the one exception).
+ */
+#ifndef RH_EVENTHUB_CLIENT_H
+#define RH_EVENTHUB_CLIENT_H
+
+#include "eventhub/eventhub.h"
+
+typedef struct rh_attachment rh_attachment;
+
+typedef struct rh_attachment_handler {
+    /**
+     * The session is there and the token is accepted: make the link now, with rh_link_attach(session,
+     * opts, link_user, link), link_user passed on untouched. Whatever opts needs may live on the stack.
+     * Not RH_OK ends the attachment with that status. (Called again after a recovery one day, so build
+     * the position from what was delivered last.)
+     */
+    rh_status (*attach)(void *user, rh_session *session, void *link_user, rh_link **link);
+
+    /** The peer attached its end; answer is lent for the call. May be NULL. */
+    void (*on_up)(void *user, rh_link *link, const rh_amqp_attach *answer);
+
+    void (*on_credit)(void *user);                             /* sender: credit came. May be NULL */
+    void (*on_drained)(void *user);                            /* receiver: drain was answered. May be NULL */
+    void (*on_delivery)(void *user, const rh_incoming *in);    /* receiver; lent for the call; never after on_down */
+    /** Once for each send that answered RH_OK; may still come between on_down and on_gone, never after on_gone. */
+    void (*on_outcome)(void *user, rh_delivery *delivery, const rh_outcome *outcome);
+
+    /**
+     * Once for each open: not up any more, or never came up. error is lent; its status is RH_OK after
+     * rh_attachment_close(), RH_E_TIMEOUT when the deadline passed first, RH_E_CONNECTION_LOST, or what the
+     * service said. The link and the session must not be used after this call.
+     */
+    void (*on_down)(void *user, const rh_error *error);
+
+    /**
+     * Once, after on_down (maybe much later, when the peer is slow): the engine and the kernel hold nothing
+     * of the owner any more. Its memory, the attachment included, may be freed inside this call.
+     */
+    void (*on_gone)(void *user);
+} rh_attachment_handler;
+
+/**
+ * Starts the walk. path "HUB/Partitions/3" names the audience (the endpoint is put before it) and is
+ * copied; handler must outlive the attachment. deadline (absolute; 0: the client's operation timeout from
+ * now) bounds the walk until on_up. The attachment's memory belongs to this until on_gone.
+ *
+ * RH_E_STATE when it is open already, RH_E_CONNECTION_LOST or RH_E_CLOSED when the client's connection
+ * ended, RH_E_LIMIT when all links are taken, RH_E_MEMORY; then no callback comes.
+ */
+RH_NODISCARD rh_status rh_attachment_open(rh_client *client, rh_attachment *attachment, const char *path,
+                                          const rh_attachment_handler *handler, void *user, rh_time deadline);
+
+/** Detaches politely; on_down(RH_OK) when the peer answered, RH_E_TIMEOUT at the deadline (0: as above). Repeating is harmless. */
+void rh_attachment_close(rh_attachment *attachment, rh_time deadline);
+
+/** As close for an owner who will hear nothing more: no callback but on_outcome and on_gone. The link is still detached politely. */
+void rh_attachment_abandon(rh_attachment *attachment);
+
+/** Nothing is held: the memory is the owner's (never opened, refused at open, or after on_gone). */
+bool rh_attachment_is_gone(const rh_attachment *attachment);
+
+/** Up and usable. NULL otherwise. */
+rh_link *rh_attachment_link(const rh_attachment *attachment);
+
+rh_client *rh_attachment_client(const rh_attachment *attachment);
+
+/** After any submit on a link (send, credit, settle, abort): output is flushed at the end of this turn. */
+void rh_client_wake(rh_client *client);
+
+/** Tells the log, if anybody listens: one line, cut at 600 bytes, built from up to three texts (NULL: none). */
+void rh_client_log(const rh_client *client, rh_log_level level, const char *id, const char *a, const char *b, const char *c);
+
+/** Turns the loop until *done or the deadline. RH_OK, RH_E_TIMEOUT, RH_E_REENTRANT, or what the loop says. */
+RH_NODISCARD rh_status rh_client_wait(rh_client *client, const bool *done, rh_time deadline);
+
+/** Absolute deadline for timeout_ms from now; 0: the client's operation timeout. */
+rh_time rh_client_deadline(const rh_client *client, uint32_t timeout_ms);
+
+const rh_allocator *rh_client_allocator(const rh_client *client);
+
+/* -- errors of the service (condition.c) ------------------------------------------------------------ */
+
+/** Fills the story from an AMQP error: status, class, retry-after and tracking id by the one table. */
+void rh_error_of_condition(rh_error *error, rh_slice condition, rh_slice description);
+
+/** As above from an encoded error value (as in a rejected state, detach, end, close); absent: RH_E_DETACHED. */
+void rh_error_of_value(rh_error *error, rh_slice encoded);
+
+/** A code answered by $cbs or $management; condition (may be absent) decides before the code. */
+void rh_error_of_code(rh_error *error, int64_t code, rh_slice condition, rh_slice description);
+
+/** One of our own, with its class. words: up to three texts joined (NULL: none), cut where too long. */
+void rh_error_own(rh_error *error, rh_status status, const char *a, const char *b, const char *c);
+
+/** The class of a status that does not come from the service. */
+rh_error_class rh_class_of(rh_status status);
+
+#include "eventhub/attachment.h"
+
+#endif
