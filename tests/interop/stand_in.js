@@ -157,7 +157,8 @@ container.on('sender_open', ({ connection, sender }) => {
 
 function store(receiver, delivery, bytes, format) {
     if (bytes.length > receiver.limit) {
-        return refuse(receiver, 'amqp:link:message-size-exceeded', `A message of ${bytes.length} bytes is larger than ${receiver.limit}.`);
+        const text = `A message of ${bytes.length} bytes is larger than the ${receiver.limit} that this link takes.`;
+        return delivery.reject({ condition: 'amqp:link:message-size-exceeded', description: namespace.tracked(text) });
     }
     let batch;
     try {
