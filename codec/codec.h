@@ -17,11 +17,7 @@
 #ifndef RH_CODEC_H
 #define RH_CODEC_H
 
-#ifdef RH_INSTALLED
-#include "base.h"
-#else
 #include "codec/base.h"
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -149,8 +145,8 @@ static inline void rh_put64(uint8_t *p, uint64_t v)
  * opened it: when it fails, its parents fail with it, at once, so no outer loop goes on over a broken
  * inside. Therefore a parent must outlive its children and stay at its address while they are read.
  *
- * After a failure status says why (RH_E_DECODE unless a caller failed it otherwise), p is the
- * first byte of the value that could not be read, in the parents too, and nothing is left.
+ * After a failure status says why (RH_E_DECODE unless a caller failed it otherwise), p is the first
+ * byte of the innermost value that could not be read, in the parents too, and nothing is left.
  */
 typedef struct rh_dec {
     const uint8_t *p, *end;
