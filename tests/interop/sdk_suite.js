@@ -19,6 +19,7 @@ const {
 } = require('@azure/event-hubs');
 const { flat, flat_of_received } = require('./event_line.js');
 const { messages, lines } = require('./event_set.js');
+const { test, within, run_cases } = require('./cases.js');
 
 /* The client's own hash: it is not exported, and the package's exports map is passed by naming the file. */
 const { mapPartitionKeyToId } = require(path.join(path.dirname(require.resolve('@azure/event-hubs')), 'impl', 'partitionKeyToIdMapper.js'));
@@ -31,12 +32,10 @@ if (!options.connection) {
     process.exit(2);
 }
 const CONN = options.connection, HUB = options.hub;
-const CASE_MS = 15000;
 const WAIT_MS = 8000;
 const CLIENT = { retryOptions: { maxRetries: 0, timeoutInMs: 6000, retryDelayInMs: 100 } };
 
-/* ---- the world of a case: clients it opens are closed when it ends, however it ends ---- */
-
+/* The clients a case opened: closed when it ends, however it ends. */
 let opened = [];
 
 function kept(client) {
@@ -46,12 +45,6 @@ function kept(client) {
 
 const producer_of = (connection = CONN, hub = HUB) => kept(new EventHubProducerClient(connection, hub, CLIENT));
 const consumer_of = (connection = CONN, hub = HUB, group = '$Default') => kept(new EventHubConsumerClient(group, connection, hub, CLIENT));
-
-function within(ms, what, promise) {
-    let timer;
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms); });
-    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 /*
  * A subscription to one partition that can be asked things: until() resolves when a condition holds for what came so far, or
@@ -129,11 +122,6 @@ async function fails_with(code, promise) {
 }
 
 const digest = bytes => createHash('sha256').update(bytes).digest('hex');
-
-/* ---- the cases ---- */
-
-const cases = [];
-const test = (name, run) => cases.push({ name, run });
 
 test('a hub tells its name, its creation time and its partitions', async () => {
     const properties = await consumer_of().getEventHubProperties();
@@ -449,30 +437,8 @@ test('two hundred events of a buffered producer arrive, each key in its own part
     }
 });
 
-/* ---- run ---- */
-
-async function run() {
-    const chosen = cases.filter(({ name }) => name.includes(options.only));
-    let failed = 0;
-    console.log(`1..${chosen.length}`);
-    for (const [i, { name, run: body }] of chosen.entries()) {
-        const start = Date.now();
-        try {
-            await within(CASE_MS, name, body());
-            console.log(`ok ${i + 1} - ${name} # ${Date.now() - start} ms`);
-        } catch (error) {
-            failed++;
-            console.log(`not ok ${i + 1} - ${name}\n${String(error.stack || error).replace(/^/gm, '# ')}`);
-        }
-        const clients = opened;
-        opened = [];
-        await within(WAIT_MS, 'closing', Promise.allSettled(clients.map(client => client.close()))).catch(error => {
-            failed++;
-            console.log(`not ok - ${name}: ${error.message}`);
-        });
-    }
-    console.log(`${chosen.length - failed} passed, ${failed} failed`);
-    process.exit(failed || chosen.length === 0 ? 1 : 0);
-}
-
-run();
+run_cases(options.only, async () => {
+    const clients = opened;
+    opened = [];
+    await Promise.allSettled(clients.map(client => client.close()));
+});
