@@ -161,10 +161,7 @@ static inline rh_dec rh_dec_of(rh_slice bytes)
     return d;
 }
 
-static inline size_t rh_dec_left(const rh_dec *d)
-{
-    return (size_t)(d->end - d->p);
-}
+static inline size_t rh_dec_left(const rh_dec *d) { return (size_t)(d->end - d->p); }
 
 /** Fails the cursor and its parents where it stands. The first failure is the one that is kept. */
 RH_API void rh_dec_fail(rh_dec *d, rh_status status);
@@ -222,12 +219,6 @@ static inline uint8_t rh_dec_ubyte(rh_dec *d)
     return p ? *p : (uint8_t)0;
 }
 
-static inline uint16_t rh_dec_ushort(rh_dec *d)
-{
-    const uint8_t *p = rh_dec_fixed(d, 0x60, 2);
-    return p ? rh_get16(p) : (uint16_t)0;
-}
-
 static inline uint32_t rh_dec_uint(rh_dec *d)
 {
     size_t left = rh_dec_left(d);
@@ -256,18 +247,6 @@ static inline uint64_t rh_dec_ulong(rh_dec *d)
     }
     const uint8_t *p = rh_dec_fixed(d, 0x80, 8);
     return p ? rh_get64(p) : 0;
-}
-
-static inline int8_t rh_dec_byte(rh_dec *d)
-{
-    const uint8_t *p = rh_dec_fixed(d, 0x51, 1);
-    return p ? (int8_t)*p : (int8_t)0;
-}
-
-static inline int16_t rh_dec_short(rh_dec *d)
-{
-    const uint8_t *p = rh_dec_fixed(d, 0x61, 2);
-    return p ? (int16_t)rh_get16(p) : (int16_t)0;
 }
 
 static inline int32_t rh_dec_int(rh_dec *d)
@@ -300,8 +279,11 @@ static inline int64_t rh_dec_timestamp(rh_dec *d)
 /** [1.6.2] 41, 42, or 56 with 00 or 01; another byte behind 56 is malformed. */
 RH_API bool rh_dec_bool(rh_dec *d);
 
-RH_API float  rh_dec_float(rh_dec *d);
-RH_API double rh_dec_double(rh_dec *d);
+RH_API uint16_t rh_dec_ushort(rh_dec *d);
+RH_API int8_t   rh_dec_byte(rh_dec *d);
+RH_API int16_t  rh_dec_short(rh_dec *d);
+RH_API float    rh_dec_float(rh_dec *d);
+RH_API double   rh_dec_double(rh_dec *d);
 
 /** [1.6.16] One Unicode character: neither a surrogate nor above U+10FFFF. */
 RH_API uint32_t rh_dec_char(rh_dec *d);
@@ -455,18 +437,21 @@ RH_API size_t rh_value_size(rh_slice bytes);
 /**
  * RH_OK if the bytes are exactly one value in which everything is right, inside too: each compound down to
  * RH_NESTING_MAX levels ends exactly where its elements do, each scalar is valid. Compounds below that
- * depth, and descriptors of array elements, are judged as rh_dec_skip() does. Otherwise RH_E_DECODE.
+ * depth, and descriptors of array elements, are judged as rh_dec_skip() does. Otherwise RH_E_DECODE; a map of
+ * more than RH_MAP_ENTRIES_MAX entries is refused too. Whether the keys of a map differ is not looked at.
  */
 RH_API RH_NODISCARD rh_status rh_value_check(rh_slice encoded);
 
 /**
  * Writes one encoded value as text for people, cut to n bytes with the closing zero, and answers the
- * length it wanted, like snprintf (out may be NULL when n is 0). Malformed bytes print as far as they make sense and end with
- * "<malformed at byte N>". Compounds deeper than RH_NESTING_MAX print as "...".
+ * length it wanted, like snprintf (out may be NULL when n is 0). Malformed bytes print as far as they
+ * make sense and end with "<malformed at byte N>". Compounds deeper than RH_NESTING_MAX print as "...".
  *
- * null, true, 42, 21.5, 0x1.921fb54442d18p+1, 'x', 1700000000000ms, "text", :symbol, b"\x00\x01",
- * 00112233-4455-6677-8899-aabbccddeeff, decimal32(0x22500000), [list, of, values], {key=value},
- * symbol[:PLAIN, :EXTERNAL] for arrays, @0x10 [described].
+ *   null  true  42  21.5  'x'  U+20ac  1700000000000ms  "text"  :symbol  b"\x00bytes"
+ *   00112233-4455-6677-8899-aabbccddeeff  decimal32(0x22500000)  [list, of, values]  {key=value}
+ *   symbol[:PLAIN, :EXTERNAL]  null[null x 7]  @0x24 [described, list]  list@0x24[[array], [of such]]
+ *
+ * Floating numbers are decimal where a short decimal reads back as the same number, else 0x1.8p+70.
  */
 RH_API size_t rh_value_print(rh_slice encoded, char *out, size_t n);
 
@@ -490,20 +475,9 @@ static inline rh_enc rh_enc_of(void *p, size_t n)
     return e;
 }
 
-static inline size_t rh_enc_size(const rh_enc *e)
-{
-    return (size_t)(e->p - e->start);
-}
-
-static inline size_t rh_enc_left(const rh_enc *e)
-{
-    return (size_t)(e->end - e->p);
-}
-
-static inline rh_slice rh_enc_written(const rh_enc *e)
-{
-    return rh_slice_of(e->start, rh_enc_size(e));
-}
+static inline size_t   rh_enc_size(const rh_enc *e)    { return (size_t)(e->p - e->start); }
+static inline size_t   rh_enc_left(const rh_enc *e)    { return (size_t)(e->end - e->p); }
+static inline rh_slice rh_enc_written(const rh_enc *e) { return rh_slice_of(e->start, rh_enc_size(e)); }
 
 /** Fails the writer where it stands; for callers whose own value cannot be written. The first failure is kept. */
 static inline void rh_enc_fail(rh_enc *e, rh_status status)
@@ -565,24 +539,17 @@ static inline void rh_enc_code64(rh_enc *e, uint8_t code, uint64_t v)
     rh_put64(p + 1, v);
 }
 
-static inline void rh_enc_null(rh_enc *e)
-{
-    rh_enc_u8(e, 0x40);
-}
+static inline void rh_enc_null(rh_enc *e)               { rh_enc_u8(e, 0x40); }
+static inline void rh_enc_bool(rh_enc *e, bool v)       { rh_enc_u8(e, v ? 0x41 : 0x42); }
+static inline void rh_enc_ubyte(rh_enc *e, uint8_t v)   { rh_enc_code8(e, 0x50, v); }
+static inline void rh_enc_byte(rh_enc *e, int8_t v)     { rh_enc_code8(e, 0x51, (uint8_t)v); }
+static inline void rh_enc_ushort(rh_enc *e, uint16_t v) { rh_enc_code16(e, 0x60, v); }
+static inline void rh_enc_short(rh_enc *e, int16_t v)   { rh_enc_code16(e, 0x61, (uint16_t)v); }
+static inline void rh_enc_char(rh_enc *e, uint32_t v)   { rh_enc_code32(e, 0x73, v); }
 
-static inline void rh_enc_bool(rh_enc *e, bool v)
+static inline void rh_enc_timestamp(rh_enc *e, int64_t milliseconds)
 {
-    rh_enc_u8(e, v ? 0x41 : 0x42);
-}
-
-static inline void rh_enc_ubyte(rh_enc *e, uint8_t v)
-{
-    rh_enc_code8(e, 0x50, v);
-}
-
-static inline void rh_enc_ushort(rh_enc *e, uint16_t v)
-{
-    rh_enc_code16(e, 0x60, v);
+    rh_enc_code64(e, 0x83, (uint64_t)milliseconds);
 }
 
 static inline void rh_enc_uint(rh_enc *e, uint32_t v)
@@ -599,16 +566,6 @@ static inline void rh_enc_ulong(rh_enc *e, uint64_t v)
     else rh_enc_code64(e, 0x80, v);
 }
 
-static inline void rh_enc_byte(rh_enc *e, int8_t v)
-{
-    rh_enc_code8(e, 0x51, (uint8_t)v);
-}
-
-static inline void rh_enc_short(rh_enc *e, int16_t v)
-{
-    rh_enc_code16(e, 0x61, (uint16_t)v);
-}
-
 static inline void rh_enc_int(rh_enc *e, int32_t v)
 {
     if (v >= -128 && v <= 127) rh_enc_code8(e, 0x54, (uint8_t)v);
@@ -619,16 +576,6 @@ static inline void rh_enc_long(rh_enc *e, int64_t v)
 {
     if (v >= -128 && v <= 127) rh_enc_code8(e, 0x55, (uint8_t)v);
     else rh_enc_code64(e, 0x81, (uint64_t)v);
-}
-
-static inline void rh_enc_timestamp(rh_enc *e, int64_t milliseconds)
-{
-    rh_enc_code64(e, 0x83, (uint64_t)milliseconds);
-}
-
-static inline void rh_enc_char(rh_enc *e, uint32_t character)
-{
-    rh_enc_code32(e, 0x73, character);
 }
 
 RH_API void rh_enc_float(rh_enc *e, float v);
@@ -675,20 +622,9 @@ static inline void rh_enc_variable(rh_enc *e, uint8_t short_code, rh_slice conte
 }
 
 /** An absent slice writes null. What is in text is the caller's promise: ask rh_utf8_is() or rh_ascii_is(). */
-static inline void rh_enc_binary(rh_enc *e, rh_slice content)
-{
-    rh_enc_variable(e, 0xa0, content);
-}
-
-static inline void rh_enc_string(rh_enc *e, rh_slice text)
-{
-    rh_enc_variable(e, 0xa1, text);
-}
-
-static inline void rh_enc_symbol(rh_enc *e, rh_slice text)
-{
-    rh_enc_variable(e, 0xa3, text);
-}
+static inline void rh_enc_binary(rh_enc *e, rh_slice content) { rh_enc_variable(e, 0xa0, content); }
+static inline void rh_enc_string(rh_enc *e, rh_slice text)    { rh_enc_variable(e, 0xa1, text); }
+static inline void rh_enc_symbol(rh_enc *e, rh_slice text)    { rh_enc_variable(e, 0xa3, text); }
 
 /* -- writing: compounds ---------------------------------------------------------------------- */
 
@@ -713,10 +649,7 @@ RH_API RH_NODISCARD rh_enc_mark rh_enc_map8_begin(rh_enc *e);
 RH_API void                     rh_enc_map8_end(rh_enc *e, rh_enc_mark mark, uint32_t count);
 
 /** A list without elements, one byte. */
-static inline void rh_enc_list0(rh_enc *e)
-{
-    rh_enc_u8(e, 0x45);
-}
+static inline void rh_enc_list0(rh_enc *e) { rh_enc_u8(e, 0x45); }
 
 /**
  * An array of elements that share element_code, a constructor of [1.6]; between begin and end only the

@@ -26,6 +26,24 @@ bool rh_dec_bool(rh_dec *d)
     return false;
 }
 
+uint16_t rh_dec_ushort(rh_dec *d)
+{
+    const uint8_t *p = rh_dec_fixed(d, 0x60, 2);
+    return p ? rh_get16(p) : (uint16_t)0;
+}
+
+int8_t rh_dec_byte(rh_dec *d)
+{
+    const uint8_t *p = rh_dec_fixed(d, 0x51, 1);
+    return p ? (int8_t)*p : (int8_t)0;
+}
+
+int16_t rh_dec_short(rh_dec *d)
+{
+    const uint8_t *p = rh_dec_fixed(d, 0x61, 2);
+    return p ? (int16_t)rh_get16(p) : (int16_t)0;
+}
+
 float rh_dec_float(rh_dec *d)
 {
     const uint8_t *p = rh_dec_fixed(d, 0x72, 4);
