@@ -1,0 +1,29 @@
+/* The subcommands of the program and what they share. */
+#ifndef RH_CLI_COMMAND_H
+#define RH_CLI_COMMAND_H
+
+#include <stdio.h>
+
+/* Exit codes: the program's contract. */
+enum { DONE = 0, FAILED = 1, USAGE = 2 };
+
+struct command {
+    const char *name;
+    const char *summary; /* one line of `ringhub --help` */
+    const char *usage;   /* `ringhub NAME --help`, whole */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command rh_command_emulator;
+extern const struct command rh_command_send;
+extern const struct command rh_command_receive;
+extern const struct command rh_command_info;
+extern const struct command rh_command_run;
+
+/* Prints "ringhub NAME: " and the words on one line of stderr; answers USAGE, to be returned. */
+int rh_command_misused(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for an operation that failed; answers FAILED. */
+int rh_command_failed(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,58 @@
+/* What send, receive, info and run know of the way to the service: options, environment, loop, client. */
+#ifndef RH_CLI_CONNECT_H
+#define RH_CLI_CONNECT_H
+
+#include "cli/command.h"
+
+#include <ringhub/eventhub.h>
+
+struct connect_opts {
+    const char *connection_string; /* -c, else $EVENT_HUB_CONNECTION_STRING */
+    const char *hub;               /* -e, else $EVENT_HUB_NAME */
+    const char *ca_file;
+    const char *token_file;        /* with $EVENT_HUB_FULLY_QUALIFIED_NAMESPACE instead of a connection string */
+    bool        insecure, trace, verbose;
+};
+
+/* One loop with one client on it. */
+struct connection {
+    const struct command *command;
+    rh_loop       *loop;
+    rh_client     *client;
+    char          *token; /* read from token_file; NULL: none */
+    rh_credential  credential;
+};
+
+/* The options that every subcommand with a connection has, as getopt_long takes them. */
+#define CONNECT_SHORT "c:e:v"
+#define CONNECT_LONG \
+    { "connection-string", required_argument, NULL, 'c' }, { "event-hub", required_argument, NULL, 'e' }, \
+    { "ca", required_argument, NULL, 'A' }, { "insecure", no_argument, NULL, 'I' }, \
+    { "token-file", required_argument, NULL, 'K' }, { "trace", no_argument, NULL, 'T' }, \
+    { "verbose", no_argument, NULL, 'v' }
+#define CONNECT_HELP \
+    "  -c, --connection-string CONN  else $EVENT_HUB_CONNECTION_STRING\n" \
+    "  -e, --event-hub HUB           else EntityPath of CONN, else $EVENT_HUB_NAME\n" \
+    "      --token-file FILE         an access token or signature, with $EVENT_HUB_FULLY_QUALIFIED_NAMESPACE\n" \
+    "      --ca FILE                 trust these authorities (PEM); else $SSL_CERT_FILE, else the system's\n" \
+    "      --insecure                do not verify the server's certificate\n" \
+    "  -v, --verbose                 log to stderr\n" \
+    "      --trace                   every frame to stderr\n"
+
+/* Takes one option of getopt_long; false: not one of these. */
+bool rh_connect_option(struct connect_opts *opts, int option, const char *value);
+
+/* Makes loop and client. Answers DONE, or says what is wrong and answers FAILED or USAGE. */
+int rh_connection_open(struct connection *connection, const struct command *command, const struct connect_opts *opts);
+
+/* Says goodbye within two seconds and frees all. */
+void rh_connection_close(struct connection *connection);
+
+/* "ringhub NAME: WHAT: RH_E_NAME: words" on one line of stderr; answers FAILED. */
+int rh_connection_failed(const struct connection *connection, const char *what, const rh_error *error);
+
+/* An interrupted run ends in order: after SIGINT or SIGTERM this is true, and what waits on the loop wakes up. */
+void rh_interrupt_catch(void);
+bool rh_interrupted(void);
+
+#endif

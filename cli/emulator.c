@@ -1,0 +1,205 @@
+#include "cli/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ringhub/emulator.h>
+
+enum { HUBS_MAX = 64, HOST_MAX = 256 };
+
+static const char usage[] =
+    "usage: ringhub emulator [OPTION]...\n\n"
+    "Serves an Event Hubs namespace from memory until SIGINT or SIGTERM. Prints `listening amqp HOST:PORT`\n"
+    "(and `listening amqps HOST:PORT`) when it is ready.\n\n"
+    "      --listen HOST:PORT       plain AMQP; default 127.0.0.1:5672, port 0 picks one\n"
+    "      --tls HOST:PORT          AMQP over TLS too, with --cert and --key; without them it makes a certificate\n"
+    "      --cert FILE --key FILE   its certificate chain and key (PEM)\n"
+    "      --config FILE            the official emulator's config.json\n"
+    "      --hub NAME[:PARTITIONS]  an event hub, 4 partitions unless said; may be repeated; default: one called hub\n"
+    "      --retention T            drop older events: seconds, or with a unit (90s, 15m, 1h, 7d); default 1h\n"
+    "      --max-bytes N            drop the oldest events beyond this size (k, M, G); default 256M\n"
+    "      --rule NAME=KEY          shared access rule; default RootManageSharedAccessKey=SAS_KEY_VALUE\n"
+    "  -v, --verbose                log to stderr\n"
+    "      --help\n";
+
+struct place {
+    char     host[HOST_MAX];
+    uint16_t port;
+};
+
+struct settings {
+    rh_emulator_opts opts;
+    struct place     plain, tls;
+    rh_emulator_hub  hubs[HUBS_MAX];
+    char            *rule;
+    bool             verbose;
+};
+
+static bool parse_place(const char *text, struct place *place)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || (size_t)(colon - text) >= sizeof place->host) return false;
+    char *end;
+    errno = 0;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end || port > UINT16_MAX) return false;
+    bool bracketed = *text == '[' && colon[-1] == ']';
+    size_t n = (size_t)(colon - text) - (bracketed ? 2 : 0);
+    memcpy(place->host, text + bracketed, n);
+    place->host[n] = '\0';
+    place->port = (uint16_t)port;
+    return true;
+}
+
+/* A number with one unit letter behind it; units and factors run side by side. */
+static bool parse_scaled(const char *text, const char *units, const uint64_t *factors, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (end == text || errno || *text == '-') return false;
+    uint64_t factor = 1;
+    if (*end) {
+        const char *unit = strchr(units, *end);
+        if (!unit || end[1]) return false;
+        factor = factors[unit - units];
+    }
+    if (value == 0 || value > UINT64_MAX / factor) return false;
+    *out = value * factor;
+    return true;
+}
+
+static bool parse_retention(const char *text, int64_t *ms)
+{
+    static const uint64_t seconds[] = { 1, 60, 3600, 86400 };
+    uint64_t value;
+    if (!parse_scaled(text, "smhd", seconds, &value) || value > INT64_MAX / 1000) return false;
+    *ms = (int64_t)value * 1000;
+    return true;
+}
+
+static bool parse_bytes(const char *text, uint64_t *bytes)
+{
+    static const uint64_t factors[] = { 1u << 10, 1u << 20, 1u << 30 };
+    return parse_scaled(text, "kMG", factors, bytes);
+}
+
+/* NAME[:PARTITIONS], cut in place: argv is ours to write. */
+static bool parse_hub(char *text, rh_emulator_hub *hub)
+{
+    char *colon = strrchr(text, ':');
+    if (colon) {
+        char *end;
+        unsigned long partitions = strtoul(colon + 1, &end, 10);
+        if (end == colon + 1 || *end || partitions < 1 || partitions > RH_EMULATOR_PARTITIONS_MAX) return false;
+        hub->partitions = (uint32_t)partitions;
+        *colon = '\0';
+    }
+    hub->name = text;
+    return *text != '\0';
+}
+
+static bool parse_rule(char *text, rh_emulator_opts *opts)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1]) return false;
+    *equals = '\0';
+    opts->rule = text;
+    opts->key = equals + 1;
+    return true;
+}
+
+static bool parse_option(struct settings *settings, int option, char *value)
+{
+    rh_emulator_opts *opts = &settings->opts;
+    switch (option) {
+    case 'l': return parse_place(value, &settings->plain);
+    case 't': return opts->tls = parse_place(value, &settings->tls);
+    case 'C': opts->cert_file = value; return true;
+    case 'K': opts->key_file = value; return true;
+    case 'f': opts->config_file = value; return true;
+    case 'h': return opts->hub_count < HUBS_MAX && parse_hub(value, &settings->hubs[opts->hub_count++]);
+    case 'r': return parse_retention(value, &opts->retention_ms);
+    case 'm': return parse_bytes(value, &opts->max_bytes);
+    case 'R': return parse_rule(value, opts);
+    case 'v': return settings->verbose = true;
+    default: return false;
+    }
+}
+
+static const struct option options[] = {
+    { "listen", required_argument, NULL, 'l' }, { "tls", required_argument, NULL, 't' },
+    { "cert", required_argument, NULL, 'C' },   { "key", required_argument, NULL, 'K' },
+    { "config", required_argument, NULL, 'f' }, { "hub", required_argument, NULL, 'h' },
+    { "retention", required_argument, NULL, 'r' }, { "max-bytes", required_argument, NULL, 'm' },
+    { "rule", required_argument, NULL, 'R' },   { "verbose", no_argument, NULL, 'v' },
+    { 0 },
+};
+
+static int parse(struct settings *settings, int argc, char **argv)
+{
+    int option, index = 0;
+    while ((option = getopt_long(argc, argv, "v", options, &index)) != -1) {
+        if (option == '?') return rh_command_misused(&rh_command_emulator, "that option is unknown or lacks its value");
+        if (!parse_option(settings, option, optarg))
+            return rh_command_misused(&rh_command_emulator, "--%s cannot be '%s'", options[index].name, optarg);
+    }
+    if (optind < argc) return rh_command_misused(&rh_command_emulator, "'%s' is one word too many", argv[optind]);
+    if (!settings->opts.cert_file != !settings->opts.key_file)
+        return rh_command_misused(&rh_command_emulator, "--cert and --key go together");
+    return DONE;
+}
+
+static void print_log(void *user, rh_log_level level, const char *id, const char *text)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    if (level <= RH_LOG_WARNING || *(const bool *)user) fprintf(stderr, "%s %s: %s\n", names[level], id, text);
+}
+
+static void announce(const char *protocol, const struct place *place, uint16_t port)
+{
+    bool v6 = strchr(place->host, ':') != NULL;
+    printf("listening %s %s%s%s:%u\n", protocol, v6 ? "[" : "", place->host, v6 ? "]" : "", port);
+}
+
+static int serve(struct settings *settings)
+{
+    rh_emulator_opts *opts = &settings->opts;
+    opts->listen_host = settings->plain.host;
+    opts->listen_port = settings->plain.port;
+    opts->tls_host = settings->tls.host;
+    opts->tls_port = settings->tls.port;
+    opts->hubs = settings->hubs;
+    opts->log = (rh_log){ .on_log = print_log, .user = &settings->verbose };
+
+    /* Blocked before the emulator's thread starts: it inherits the mask, and only sigwait below takes them. */
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+
+    rh_emulator *emulator;
+    rh_error error;
+    if (rh_emulator_start(opts, &emulator, &error) != RH_OK)
+        return rh_command_failed(&rh_command_emulator, "%s: %s", rh_status_name(error.status),
+                                 error.description[0] ? error.description : rh_status_words(error.status));
+    announce("amqp", &settings->plain, rh_emulator_port(emulator));
+    if (opts->tls) announce("amqps", &settings->tls, rh_emulator_tls_port(emulator));
+    bool told = fflush(stdout) == 0;
+    int number = 0;
+    if (told) sigwait(&ends, &number);
+    rh_emulator_stop(emulator);
+    return told ? DONE : rh_command_failed(&rh_command_emulator, "cannot write to standard output");
+}
+
+static int run(int argc, char **argv)
+{
+    struct settings settings = { .opts = { .size = sizeof settings.opts }, .plain = { "127.0.0.1", 5672 } };
+    int code = parse(&settings, argc, argv);
+    return code == DONE ? serve(&settings) : code;
+}
+
+const struct command rh_command_emulator = { "emulator", "serves an event hub namespace from memory", usage, run };

@@ -1,0 +1,107 @@
+#include "cli/connect.h"
+
+#include <getopt.h>
+#include <time.h>
+
+static const char usage[] =
+    "usage: ringhub info [OPTION]...\n\n"
+    "Shows what the service tells of the event hub and of each partition.\n\n"
+    CONNECT_HELP
+    "      --json                    one JSON object instead of a table\n"
+    "      --help\n";
+
+static const struct option options[] = { CONNECT_LONG, { "json", no_argument, NULL, 'j' }, { 0 } };
+
+/* 2026-01-31T12:00:00.000Z, or a dash for a time before 1970, which is how the service says never. */
+static void format_time(int64_t ms, char out[32])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    size_t n = 0;
+    if (ms >= 0 && gmtime_r(&seconds, &parts)) n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (n == 0 || n > 26) snprintf(out, 32, "-");
+    else snprintf(out + n, 32 - n, ".%03dZ", (int)(ms % 1000));
+}
+
+/* JSON [RFC 8259]: quotes, backslashes and controls are escaped, everything else goes out as it came. */
+static void print_json_string(const char *text)
+{
+    putchar('"');
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\') printf("\\%c", *c);
+        else if ((unsigned char)*c < 0x20) printf("\\u%04x", (unsigned)*c);
+        else putchar(*c);
+    }
+    putchar('"');
+}
+
+static void print_hub(const rh_hub_properties *hub, bool json)
+{
+    char created[32];
+    format_time(hub->created_at_ms, created);
+    if (!json) {
+        printf("hub         %s\ncreated     %s\npartitions  %u\n\n", hub->name, created, hub->partition_count);
+        printf("%9s %14s %14s %24s  %-24s %s\n", "partition", "first", "last", "last offset", "last enqueued", "empty");
+        return;
+    }
+    fputs("{\"name\":", stdout);
+    print_json_string(hub->name);
+    printf(",\"created_at\":\"%s\",\"partition_count\":%u,\"partitions\":[", created, hub->partition_count);
+}
+
+static void print_partition(const rh_partition_properties *partition, bool json, bool first)
+{
+    char enqueued[32];
+    format_time(partition->last_enqueued_time_ms, enqueued);
+    if (!json) {
+        printf("%9s %14lld %14lld %24s  %-24s %s\n", partition->id, (long long)partition->begin_sequence_number,
+               (long long)partition->last_enqueued_sequence_number, partition->last_enqueued_offset, enqueued,
+               partition->is_empty ? "yes" : "no");
+        return;
+    }
+    printf("%s{\"id\":", first ? "" : ",");
+    print_json_string(partition->id);
+    printf(",\"begin_sequence_number\":%lld,\"last_enqueued_sequence_number\":%lld,\"last_enqueued_offset\":",
+           (long long)partition->begin_sequence_number, (long long)partition->last_enqueued_sequence_number);
+    print_json_string(partition->last_enqueued_offset);
+    printf(",\"last_enqueued_time\":\"%s\",\"is_empty\":%s}", enqueued, partition->is_empty ? "true" : "false");
+}
+
+static int show(struct connection *connection, bool json)
+{
+    rh_error error;
+    rh_hub_properties hub;
+    if (rh_client_hub_properties_wait(connection->client, &hub, 0, &error) != RH_OK)
+        return rh_connection_failed(connection, rh_client_hub(connection->client), &error);
+    print_hub(&hub, json);
+    for (uint32_t i = 0; i < hub.partition_count; i++) {
+        rh_partition_properties partition;
+        if (rh_client_partition_properties_wait(connection->client, hub.partition_ids[i], &partition, 0, &error) != RH_OK)
+            return rh_connection_failed(connection, hub.partition_ids[i], &error);
+        print_partition(&partition, json, i == 0);
+    }
+    if (json) puts("]}");
+    return DONE;
+}
+
+static int run(int argc, char **argv)
+{
+    struct connect_opts opts = { 0 };
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, CONNECT_SHORT, options, NULL)) != -1) {
+        if (option == 'j') json = true;
+        else if (!rh_connect_option(&opts, option, optarg))
+            return rh_command_misused(&rh_command_info, "that option is unknown or lacks its value");
+    }
+    if (optind < argc) return rh_command_misused(&rh_command_info, "'%s' is one word too many", argv[optind]);
+
+    struct connection connection;
+    int code = rh_connection_open(&connection, &rh_command_info, &opts);
+    if (code != DONE) return code;
+    code = show(&connection, json);
+    rh_connection_close(&connection);
+    return code;
+}
+
+const struct command rh_command_info = { "info", "shows the properties of a hub and its partitions", usage, run };

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# The program as a user types it: pipes, formats, every failure a clear line with its exit status.
+set -u
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+ringhub=$build/ringhub
+work=$(mktemp -d)
+passed=0 failed=0
+. tests/emulator.sh
+
+ok()   { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); echo "FAIL: $1"; [ -z "${2:-}" ] || echo "$2" | head -12 | sed 's/^/      /'; }
+same() { if [ "$2" = "$3" ]; then ok; else fail "$1" "expected: $2"$'\n'"     got: $3"; fi; }
+
+# A failure: exit status, the status name and some words on exactly one line of stderr, nothing on stdout.
+refused() { # what exit name words command ...
+    local what=$1 exit=$2 name=$3 words=$4 out err status
+    shift 4
+    out=$(timeout 20 "$@" 2>"$work/err" </dev/null); status=$?
+    err=$(cat "$work/err")
+    if [ $status = "$exit" ] && [[ $err == *"$name"* && $err == *"$words"* ]] && [ -z "$out" ] &&
+       { [ "$exit" = 2 ] || [ "$(wc -l <"$work/err")" = 1 ]; }; then ok
+    else fail "$what" "exit $status, expected $exit with $name and '$words'"$'\n'"$err"; fi
+}
+
+pipe() { # name connection extra...
+    local name=$1 conn=$2
+    shift 2
+    seq 1 200000 | timeout 60 "$ringhub" send -c "$conn" -e "$name" "$@" 2>"$work/send" || fail "send 200000 to $name" "$(cat "$work/send")"
+    if timeout 60 "$ringhub" receive -c "$conn" -e "$name" "$@" --count 200000 2>"$work/receive" | sort -n | diff - <(seq 1 200000) >"$work/diff"; then ok
+    else fail "200000 lines through $name" "$(head -5 "$work/diff"; cat "$work/receive")"; fi
+}
+
+certificates "$work"
+emulator_start "$work" --hub plain --hub tls --hub odd:1 --hub big:1 --hub info:3 --hub order:1 \
+    --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
+plain="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+tls="Endpoint=sb://localhost:$tls_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
+
+pipe plain "$plain"
+pipe tls "$tls" --ca "$work/ca.pem"
+
+# One line of 900 KiB, an empty line, bytes that are no UTF-8: what goes in comes out.
+{ head -c 921600 /dev/zero | tr '\0' x; echo; echo; printf '\xff\xfe\x80 raw \xc3\x28\n'; printf 'last without an end'; } > "$work/odd.in"
+timeout 20 "$ringhub" send -c "$plain" -e odd "$work/odd.in" 2>"$work/send" || fail "send odd lines" "$(cat "$work/send")"
+timeout 20 "$ringhub" receive -c "$plain" -e odd --count 4 > "$work/odd.out" 2>/dev/null
+{ cat "$work/odd.in"; echo; } | cmp -s - "$work/odd.out" && ok || fail "odd lines came back changed"
+timeout 20 "$ringhub" send -c "$tls" --ca "$work/ca.pem" -e big "$work/odd.in" 2>/dev/null
+timeout 20 "$ringhub" receive -c "$tls" --ca "$work/ca.pem" -e big --count 4 > "$work/big.out" 2>/dev/null
+cmp -s "$work/odd.out" "$work/big.out" && ok || fail "odd lines came back changed over TLS"
+
+# Keys, partitions, positions, formats.
+printf '%s\n' a b c | "$ringhub" send -c "$plain" -e order -p 0 2>"$work/send"
+same "the summary of send names events and bytes" 1 "$(grep -cE '^3 events, 3 bytes, [0-9.]+ s' "$work/send")"
+same "partition and sequence by format" "0 0 a,0 1 b,0 2 c" "$("$ringhub" receive -c "$plain" -e order -p 0 --count 3 --format '%p %s %b' 2>/dev/null | paste -sd,)"
+same "from a sequence number, inclusive" "b,c" "$("$ringhub" receive -c "$plain" -e order --from sequence=1 --count 2 2>/dev/null | paste -sd,)"
+offset=$("$ringhub" receive -c "$plain" -e order --count 2 --format '%o' 2>/dev/null | tail -1)
+same "from an offset" "c" "$("$ringhub" receive -c "$plain" -e order --from "offset=$offset" --count 1 2>/dev/null)"
+same "from a time in the past" "a" "$("$ringhub" receive -c "$plain" -e order --from time=2020-01-01T00:00:00Z --count 1 2>/dev/null)"
+printf '%s\n' k1 k2 | "$ringhub" send -c "$plain" -e info -k device-42 2>/dev/null
+same "a key keeps its events together" 1 "$("$ringhub" receive -c "$plain" -e info --count 2 --format '%p' 2>/dev/null | sort -u | wc -l)"
+same "the key comes back" "device-42" "$("$ringhub" receive -c "$plain" -e info --count 1 --format '%k' 2>/dev/null)"
+same "info lists the partitions" 3 "$("$ringhub" info -c "$plain" -e info | grep -cE '^ *[012] ')"
+same "info as JSON" 3 "$("$ringhub" info -c "$plain" -e info --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["partitions"]))' 2>/dev/null || "$ringhub" info -c "$plain" -e info --json | grep -o '"id"' | wc -l)"
+same "the environment names the hub" 3 "$(EVENT_HUB_CONNECTION_STRING="$plain;EntityPath=info" "$ringhub" info | grep -cE '^ *[012] ')"
+
+# A time-out before the count is a failure; without a count it is the end of watching.
+refused "fewer events than counted" 1 RH_E_TIMEOUT "0 of 5" "$ringhub" receive -c "$plain" -e order --from latest --count 5 --timeout 1
+timeout 20 "$ringhub" receive -c "$plain" -e order --from latest --timeout 1 >/dev/null 2>&1 && ok || fail "watching until the time-out ends well"
+
+# Every failure has its own name.
+bad="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey"
+refused "half a key pair"          1 RH_E_CONNECTION_STRING SharedAccessKey "$ringhub" info -c "$bad;UseDevelopmentEmulator=true" -e info
+refused "a part without ="         1 RH_E_CONNECTION_STRING "" "$ringhub" info -c "nonsense" -e info
+refused "no endpoint"              1 RH_E_CONNECTION_STRING Endpoint "$ringhub" info -c "EntityPath=x" -e x
+refused "two different hubs"       1 RH_E_CONFLICT info "$ringhub" info -c "$plain;EntityPath=other" -e info
+refused "no hub at all"            1 RH_E_ARGUMENT hub "$ringhub" info -c "$plain"
+refused "no connection string"     2 "" EVENT_HUB_CONNECTION_STRING env -u EVENT_HUB_CONNECTION_STRING "$ringhub" info -e info
+refused "an unknown option"        2 "" "" "$ringhub" send --no-such-option
+refused "an unknown subcommand"    2 "" "nonsense" "$ringhub" nonsense
+refused "a count that is no number" 2 "" count "$ringhub" receive -c "$plain" -e order --count many
+refused "a position that is none"  2 "" from "$ringhub" receive -c "$plain" -e order --from yesterday
+refused "partition and key"        2 "" "" "$ringhub" send -c "$plain" -e order -p 0 -k key
+refused "a wrong key"              1 RH_E_UNAUTHORIZED "" "$ringhub" info -c "${plain/SAS_KEY_VALUE/wrong}" -e info
+refused "an unknown hub"           1 RH_E_NOT_FOUND nowhere "$ringhub" info -c "$plain" -e nowhere
+refused "an unknown partition"     1 RH_E_SERVICE_ARGUMENT partition "$ringhub" receive -c "$plain" -e order -p 9 --count 1
+refused "an unknown group"         1 RH_E_NOT_FOUND nobody "$ringhub" receive -c "$plain" -e order -g nobody --count 1
+refused "a host that does not resolve" 1 RH_E_NAME no-such-host.invalid "$ringhub" info -c "Endpoint=sb://no-such-host.invalid;SharedAccessKeyName=a;SharedAccessKey=b" -e info
+refused "a refused port"           1 RH_E_REFUSED 127.0.0.1 "$ringhub" info -c "${plain/:$plain_port/:1}" -e info
+refused "plain speech to a TLS port" 1 RH_E_ "" "$ringhub" info -c "${plain/:$plain_port/:$tls_port}" -e info
+refused "an unknown authority"     1 RH_E_TLS_UNKNOWN_CA "" env -u SSL_CERT_FILE "$ringhub" info -c "$tls" -e info
+refused "a certificate for another name" 1 RH_E_TLS_NAME "" "$ringhub" info --ca "$work/ca.pem" -c "${tls/localhost/127.0.0.2}" -e info
+refused "an authority file that is missing" 1 RH_E_TLS_CERTIFICATE missing.pem "$ringhub" info --ca "$work/missing.pem" -c "$tls" -e info
+refused "an input file that is missing" 1 RH_E_IO missing.txt "$ringhub" send -c "$plain" -e order "$work/missing.txt"
+head -c 1200000 /dev/zero | tr '\0' y > "$work/huge.in"
+refused "too large an event"       1 RH_E_TOO_BIG "" "$ringhub" send -c "$plain" -e order "$work/huge.in"
+"$ringhub" info --insecure -c "$tls" -e info >/dev/null 2>&1 && ok || fail "--insecure talks to anyone"
+SSL_CERT_FILE="$work/ca.pem" "$ringhub" info -c "$tls" -e info >/dev/null 2>&1 && ok || fail "SSL_CERT_FILE is honoured"
+
+emulator_stop "$work" && ok || fail "the emulator ends well on SIGTERM"
+emulator_start "$work" --hub info --tls 127.0.0.1:0 --cert "$work/expired.pem" --key "$work/server.key" || exit 1
+refused "an expired certificate"   1 RH_E_TLS_EXPIRED "" "$ringhub" info --ca "$work/ca.pem" -c "${tls%%:[0-9]*}:${tls_port}${tls#*"${tls%%;*}"}" -e info
+emulator_stop "$work"
+
+cat > "$work/config.json" <<'JSON'
+{"UserConfig":{"NamespaceConfig":[{"Type":"EventHub","Name":"emulatorNs1","Entities":[{"Name":"eh1","PartitionCount":"2","ConsumerGroups":[{"Name":"cg1"}]}]}],"LoggingConfig":{"Type":"File"}}}
+JSON
+emulator_start "$work" --config "$work/config.json" || exit 1
+conn="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+same "the official config names hub and partitions" 2 "$("$ringhub" info -c "$conn" -e eh1 | grep -cE '^ *[01] ')"
+echo one | "$ringhub" send -c "$conn" -e eh1 2>/dev/null
+same "the official config names the group" one "$("$ringhub" receive -c "$conn" -e eh1 -g cg1 --count 1 2>/dev/null)"
+emulator_stop "$work"
+refused "a config that is no JSON" 1 "" config "$ringhub" emulator --listen 127.0.0.1:0 --config tests/cli.sh
+refused "a port in use or forbidden" 1 "" 192.0.2.1 "$ringhub" emulator --listen 192.0.2.1:0
+
+rm -rf "$work"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
