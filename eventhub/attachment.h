@@ -18,6 +18,7 @@ typedef struct rh_endpoint_ops {
     void (*on_detach)(rh_endpoint *endpoint, rh_link *link, const rh_error *error);
     void (*on_credit)(rh_endpoint *endpoint, rh_link *link);
     void (*on_drained)(rh_endpoint *endpoint, rh_link *link);
+    void (*on_gather)(rh_endpoint *endpoint, rh_link *link);
     void (*on_delivery)(rh_endpoint *endpoint, rh_link *link, const rh_incoming *in);
     void (*on_outcome)(rh_endpoint *endpoint, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome);
 } rh_endpoint_ops;

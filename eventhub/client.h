@@ -30,6 +30,7 @@ typedef struct rh_attachment_handler {
 
     void (*on_credit)(void *user);                             /* sender: credit came. May be NULL */
     void (*on_drained)(void *user);                            /* receiver: drain was answered. May be NULL */
+    void (*on_gather)(void *user, rh_link *link);              /* receiver: as the engine's on_gather. May be NULL */
     void (*on_delivery)(void *user, const rh_incoming *in);    /* receiver; lent for the call; never after on_down */
     /** Once for each send that answered RH_OK; may still come between on_down and on_gone, never after on_gone. */
     void (*on_outcome)(void *user, rh_delivery *delivery, const rh_outcome *outcome);
@@ -92,8 +93,14 @@ const rh_allocator *rh_client_allocator(const rh_client *client);
 /** Fills the story from an AMQP error: status, class, retry-after and tracking id by the one table. */
 void rh_error_of_condition(rh_error *error, rh_slice condition, rh_slice description);
 
-/** As above from an encoded error value (as in a rejected state, detach, end, close); absent: RH_E_DETACHED. */
-void rh_error_of_value(rh_error *error, rh_slice encoded);
+/**
+ * What an ended send means: RH_OK for accepted (and for what was sent settled), otherwise the status and its
+ * story. RH_UNKNOWN is RH_E_OUTCOME_UNKNOWN, RH_DROPPED is RH_E_CONNECTION_LOST unless the caller knows better.
+ */
+rh_status rh_error_of_outcome(rh_error *error, const rh_outcome *outcome);
+
+/** Maps an error told by the engine in place: the peer's conditions through the table, our own to their class. */
+void rh_error_refine(rh_error *error);
 
 /** A code answered by $cbs or $management; condition (may be absent) decides before the code. */
 void rh_error_of_code(rh_error *error, int64_t code, rh_slice condition, rh_slice description);
