@@ -216,6 +216,315 @@ RH_API const rh_condition *rh_condition_at(size_t index);
 
 /* -- events, batches --------------------------------------------------------------------------- */
 
+/**
+ * What producers and consumers cost, in bytes, beside their client. All of it is given at open; nothing
+ * on the way of an event allocates afterwards (inside libssl excepted). An empty pool answers RH_AGAIN.
+ *
+ *   producer      batch_bytes 1 MiB x batches 3, shared by all its events     3 MiB
+ *                 in_flight 1 (each more: one slot)                           about 1 KiB, then 160 each
+ *   consumer      prefetch_bytes 2 MiB: events kept and not yet released      2 MiB
+ *                 event_bytes 1 MiB + 64 KiB: where large ones are gathered   1.06 MiB
+ *                 the rest                                                    about 2 KiB
+ *
+ * Memory that was never touched stays the operating system's: a consumer that keeps nothing and sees only events of
+ * one frame lives in a few pages.
+ */
+typedef struct rh_producer rh_producer;
+typedef struct rh_batch    rh_batch;
+typedef struct rh_consumer rh_consumer;
+typedef struct rh_event    rh_event;
+
+/* The service takes keys and string message-ids of up to 128 characters; of these, UTF-8 makes at most 512 bytes. */
+#define RH_KEY_CHARACTERS_MAX 128
+#define RH_MESSAGE_ID_MAX     512
+
+/**
+ * An event to send. Everything is lent for the call that takes it. All but body may be left out; an
+ * absent slice is not written. Text is UTF-8.
+ */
+typedef struct rh_event_data {
+    rh_slice     body;
+    rh_body_kind body_kind;     /* RH_BODY_NONE (0) and RH_BODY_DATA: bytes. RH_BODY_VALUE, RH_BODY_SEQUENCE: body is the encoded value or list */
+    rh_slice     content_type;  /* ASCII */
+    rh_slice     message_id;    /* as a string; another type goes into amqp_properties */
+    rh_slice     correlation_id;
+    rh_slice     partition_key; /* single events only; a batch has one key for all its events */
+    const rh_property *properties; /* the application's */
+    size_t             property_count;
+    const rh_property *annotations; /* message annotations; the service overwrites its own x-opt-* */
+    size_t             annotation_count;
+    const rh_amqp_properties *amqp_properties; /* the whole section (subject, reply-to, ..); members set above win over it */
+    const rh_amqp_header     *amqp_header;
+} rh_event_data;
+
+/** The encoded event in bytes, exactly; 0 if it cannot be encoded (a key or id too long, text that is not text). */
+RH_API size_t rh_event_data_size(const rh_event_data *event);
+
+/* -- producer ---------------------------------------------------------------------------------- */
+
+/** How a send ended. Lent for the call. */
+typedef struct rh_sent {
+    rh_batch       *batch;  /* NULL: a single event */
+    void           *tag;    /* as given to the send */
+    uint32_t        events;
+    size_t          bytes;  /* of the message */
+    rh_status       status; /* RH_OK: the service has stored it */
+    const rh_error *error;  /* NULL when RH_OK */
+} rh_sent;
+
+/** Any member may be NULL. Each is called from the loop only. */
+typedef struct rh_producer_handler {
+    void (*on_open)(void *user, rh_producer *producer);
+
+    /**
+     * Exactly once for each send that answered RH_OK, in the order of the sends but for what passed its deadline.
+     *   RH_OK                  stored
+     *   RH_E_TIMEOUT           the deadline passed and the service cannot have it
+     *   RH_E_OUTCOME_UNKNOWN   all bytes left and no answer came: only you can say whether a duplicate hurts
+     *   RH_E_CONNECTION_LOST, RH_E_CLOSED, RH_E_DETACHED, ...  not stored; the link or connection ended first
+     *   RH_E_REJECTED, RH_E_RELEASED, RH_E_MODIFIED, RH_E_SERVER_BUSY, RH_E_MESSAGE_TOO_BIG, ...  the service's answer
+     * The batch goes back to the producer when the call returns, unless it was sent again or rh_batch_keep() was
+     * called inside.
+     */
+    void (*on_sent)(void *user, rh_producer *producer, const rh_sent *sent);
+
+    /** After a RH_AGAIN: a send or rh_batch_create() is worth another try. */
+    void (*on_ready)(void *user, rh_producer *producer);
+
+    /** Once, last: it could not be opened, or is closed; every send has been told. error is NULL after a clean close. */
+    void (*on_closed)(void *user, rh_producer *producer, const rh_error *error);
+} rh_producer_handler;
+
+typedef struct rh_producer_opts {
+    size_t      size;
+    const char *partition;   /* "0"; NULL: the service spreads batches, by key if they have one */
+    size_t      batch_bytes; /* 1 MiB. The largest batch; the link's own limit holds too */
+    uint32_t    batches;     /* 3. Full batches that fit into the producer's memory at a time */
+    uint32_t    in_flight;   /* 1. Sends taken and without outcome. With more, order holds unless the service refuses one of them */
+    const char *name;        /* of this producer, shown in the service's errors; default: random */
+    rh_producer_handler handler;
+    void       *user;
+} rh_producer_opts;
+
+#define RH_PRODUCER_OPTS(...) (&(rh_producer_opts){ .size = sizeof(rh_producer_opts), __VA_ARGS__ })
+
+/**
+ * Makes a producer and starts opening it, connecting the client if need be; on_open or on_closed tells.
+ * Sends may be made at once. Texts of opts are copied; opts may be NULL. RH_E_ARGUMENT, RH_E_MEMORY, RH_E_LIMIT (the client's links),
+ * RH_E_CLOSED or RH_E_CONNECTION_LOST (the client's end).
+ */
+RH_API RH_NODISCARD rh_status rh_producer_open(rh_client *client, const rh_producer_opts *opts, rh_producer **out);
+
+/** The same, turning the loop until open. After a failure *out is NULL. timeout_ms 0, here and below: the client's operation timeout. */
+RH_API RH_NODISCARD rh_status rh_producer_open_wait(rh_client *client, const rh_producer_opts *opts, rh_producer **out,
+                                                    uint32_t timeout_ms, rh_error *error);
+
+/** Takes no more sends, waits for the outcomes of the others until the deadline (absolute; 0: as above), then detaches. on_closed follows. */
+RH_API void rh_producer_close(rh_producer *producer, rh_time deadline);
+RH_API rh_status rh_producer_close_wait(rh_producer *producer, uint32_t timeout_ms, rh_error *error);
+
+/** Dead at once, with all its batches: no callback comes any more. The memory is given back when the kernel has let go of it. NULL is allowed. */
+RH_API void rh_producer_destroy(rh_producer *producer);
+
+typedef struct rh_batch_opts {
+    size_t      size;
+    size_t      max_bytes;     /* default: the producer's batch_bytes or the link's limit, whichever is less */
+    const char *partition_key; /* events with the same key share a partition; not with a producer that names one */
+} rh_batch_opts;
+
+#define RH_BATCH_OPTS(...) (&(rh_batch_opts){ .size = sizeof(rh_batch_opts), __VA_ARGS__ })
+
+/**
+ * An empty batch in the producer's memory; opts may be NULL. RH_AGAIN: no room now, or not open yet (on_ready tells).
+ * RH_E_TOO_BIG: max_bytes is above the producer's or the link's limit. RH_E_CONFLICT: a key, and the producer names a partition.
+ */
+RH_API RH_NODISCARD rh_status rh_batch_create(rh_producer *producer, const rh_batch_opts *opts, rh_batch **out);
+
+/**
+ * Encodes the event behind the others, once, in place: these bytes are the ones that will be sent. Costs
+ * the size of the event, allocates nothing. RH_E_BATCH_FULL leaves the batch as it was; RH_E_TOO_BIG: the event
+ * would not even fit an empty one; RH_E_STATE: the batch was sent; RH_E_CONFLICT: the event names another key.
+ */
+RH_API RH_NODISCARD rh_status rh_batch_add(rh_batch *batch, const rh_event_data *event);
+
+RH_API uint32_t rh_batch_count(const rh_batch *batch); /* events */
+RH_API size_t   rh_batch_bytes(const rh_batch *batch); /* of the message as it would be sent now, to the byte */
+RH_API size_t   rh_batch_room(const rh_batch *batch);  /* the largest rh_event_data_size() that still fits */
+RH_API rh_slice rh_batch_encoded(const rh_batch *batch); /* lent until the next add */
+
+/** Inside on_sent: the batch stays the caller's, to be sent again or destroyed. */
+RH_API void rh_batch_keep(rh_batch *batch);
+
+/** Gives back a batch that is the caller's: one never sent, or kept. NULL is allowed. */
+RH_API void rh_batch_destroy(rh_batch *batch);
+
+/**
+ * Sends a batch: it belongs to the producer until on_sent. deadline is absolute; 0: the client's operation timeout from
+ * now. RH_AGAIN: in_flight sends are under way, the batch is still the caller's. RH_E_TOO_BIG: larger than the
+ * link takes. RH_E_ARGUMENT: empty. RH_E_STATE: sent already. Otherwise why the producer ended.
+ */
+RH_API RH_NODISCARD rh_status rh_producer_send(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag);
+
+/** Sends one event as a message of its own: the shortest way. The same errors; on RH_AGAIN nothing was taken. */
+RH_API RH_NODISCARD rh_status rh_producer_send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline, void *tag);
+
+/**
+ * Sends and turns the loop until the outcome; on_sent is not called. After RH_OK the batch is the producer's again, after
+ * anything else the caller's: send it again or destroy it.
+ */
+RH_API RH_NODISCARD rh_status rh_producer_send_wait(rh_producer *producer, rh_batch *batch, uint32_t timeout_ms, rh_error *error);
+RH_API RH_NODISCARD rh_status rh_producer_send_event_wait(rh_producer *producer, const rh_event_data *event, uint32_t timeout_ms,
+                                                          rh_error *error);
+
+/** Turns the loop until no send is without outcome. RH_OK says only that: on_sent told how each ended. */
+RH_API RH_NODISCARD rh_status rh_producer_flush_wait(rh_producer *producer, uint32_t timeout_ms);
+
+RH_API bool            rh_producer_is_open(const rh_producer *producer);
+RH_API uint32_t        rh_producer_in_flight(const rh_producer *producer);   /* sends without outcome */
+RH_API size_t          rh_producer_max_bytes(const rh_producer *producer);   /* the largest message now: ours and the link's limit; 0: not open */
+RH_API const char     *rh_producer_partition(const rh_producer *producer);   /* NULL: the service chooses */
+RH_API const rh_error *rh_producer_error(const rh_producer *producer);       /* why it ended; status RH_OK: it has not */
+
+/* -- received events --------------------------------------------------------------------------- */
+
+/**
+ * A received event is a view: sections are found, nothing is decoded before somebody asks. What the
+ * calls below answer points into the event and lives as long as it does: during on_event, or until
+ * rh_event_release() for one that was retained. A retained event may be read on any thread.
+ */
+RH_API rh_slice     rh_event_body(const rh_event *event);      /* bytes; for RH_BODY_VALUE and RH_BODY_SEQUENCE the encoded value or list */
+RH_API rh_body_kind rh_event_body_kind(const rh_event *event);
+
+/* What the service writes on every event. Absent only from a peer that is no event hub: -1, -1, absent. */
+RH_API int64_t  rh_event_sequence_number(const rh_event *event);
+RH_API int64_t  rh_event_enqueued_time_ms(const rh_event *event);
+RH_API rh_slice rh_event_offset(const rh_event *event);        /* opaque text: keep it, never calculate with it */
+
+RH_API rh_slice rh_event_partition_key(const rh_event *event); /* absent: none */
+RH_API rh_slice rh_event_content_type(const rh_event *event);
+RH_API bool     rh_event_message_id(const rh_event *event, rh_value *out);     /* false: none */
+RH_API bool     rh_event_correlation_id(const rh_event *event, rh_value *out);
+
+/** One of the application's properties; false: there is none of that name. */
+RH_API bool rh_event_property(const rh_event *event, const char *key, rh_value *out);
+/** One of the message annotations ("x-opt-publisher", "iothub-connection-device-id"). */
+RH_API bool rh_event_annotation(const rh_event *event, const char *key, rh_value *out);
+
+/** Walks a map: for (rh_property_walk w = rh_event_properties(e); rh_property_next(&w, &property);) */
+typedef struct rh_property_walk {
+    rh_dec   items;
+    uint32_t left;
+} rh_property_walk;
+
+RH_API rh_property_walk rh_event_properties(const rh_event *event);  /* the application's, in the sender's order */
+RH_API rh_property_walk rh_event_annotations(const rh_event *event); /* all message annotations */
+RH_API bool rh_property_next(rh_property_walk *walk, rh_property *out);
+
+/** The whole properties section of AMQP (subject, to, reply-to, group-id, ..); false: none. */
+RH_API bool rh_event_amqp_properties(const rh_event *event, rh_amqp_properties *out);
+
+/** Where the partition ends, told with the event when track_last_enqueued was asked for. */
+typedef struct rh_last_enqueued {
+    int64_t  sequence_number;
+    rh_slice offset;
+    int64_t  time_ms;
+    int64_t  retrieved_ms;
+} rh_last_enqueued;
+
+RH_API bool rh_event_last_enqueued(const rh_event *event, rh_last_enqueued *out); /* false: not told */
+
+RH_API const rh_message *rh_event_message(const rh_event *event); /* the sections as they came */
+RH_API rh_slice          rh_event_encoded(const rh_event *event); /* the whole message */
+
+/**
+ * Keeps an event beyond on_event in the consumer's pool: one of a single frame is copied, a gathered one
+ * gives up its buffer. *kept is a handle of its own; retaining that again counts. RH_AGAIN: the pool is full
+ * (prefetch_bytes); the lent event is still good for the rest of the call.
+ */
+RH_API RH_NODISCARD rh_status rh_event_retain(const rh_event *event, const rh_event **kept);
+
+/** Gives up a retained event, on the loop's thread, in any order. Credit that waited for room goes out again. NULL is allowed. */
+RH_API void rh_event_release(const rh_event *event);
+
+/* -- consumer ---------------------------------------------------------------------------------- */
+
+typedef enum rh_position_kind {
+    RH_POSITION_EARLIEST,
+    RH_POSITION_LATEST,   /* only what is enqueued from now on */
+    RH_POSITION_OFFSET,
+    RH_POSITION_SEQUENCE,
+    RH_POSITION_TIME,     /* enqueued after (or at) this Unix time in milliseconds */
+} rh_position_kind;
+
+/** Where to start reading. inclusive: the event that sits exactly there is wanted too. */
+typedef struct rh_position {
+    rh_position_kind kind;
+    bool             inclusive;
+    int64_t          value;  /* SEQUENCE, TIME */
+    const char      *offset; /* OFFSET: as rh_event_offset() gave it, ended by a zero */
+} rh_position;
+
+typedef enum rh_consumer_state {
+    RH_CONSUMER_OPENING,
+    RH_CONSUMER_OPEN,
+    RH_CONSUMER_CLOSING,
+    RH_CONSUMER_STOLEN, /* final: another consumer with an owner level reads this partition now */
+    RH_CONSUMER_CLOSED, /* final */
+} rh_consumer_state;
+
+typedef struct rh_consumer_handler {
+    /** One event, lent for the call. NULL: events wait in the pool for rh_consumer_receive(). */
+    void (*on_event)(void *user, rh_consumer *consumer, const rh_event *event);
+    /** error is NULL but for STOLEN and for CLOSED after a failure; lent for the call. No event comes after a final state. */
+    void (*on_state)(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error);
+} rh_consumer_handler;
+
+typedef struct rh_consumer_opts {
+    size_t      size;
+    const char *group;     /* "$Default" */
+    const char *partition; /* "0"; must be named */
+    rh_position position;  /* earliest */
+    bool        has_owner_level;
+    int64_t     owner_level; /* one reader per group and partition: a higher or equal level takes over, a lower one is refused */
+    uint32_t    prefetch;       /* 300. Events the service may send ahead; renewed at half */
+    size_t      prefetch_bytes; /* 2 MiB. Bytes of events sent ahead or kept; at least one event may always come */
+    size_t      event_bytes;    /* 1 MiB + 64 KiB. The largest event taken; the service adds annotations to what was sent */
+    const char *name;           /* shown in the service's errors; default: none */
+    bool        track_last_enqueued;
+    rh_consumer_handler handler;
+    void       *user;
+} rh_consumer_opts;
+
+#define RH_CONSUMER_OPTS(...) (&(rh_consumer_opts){ .size = sizeof(rh_consumer_opts), __VA_ARGS__ })
+
+/** Makes a consumer and starts opening it; on_state tells. Texts of opts are copied. The errors of rh_producer_open(). */
+RH_API RH_NODISCARD rh_status rh_consumer_open(rh_client *client, const rh_consumer_opts *opts, rh_consumer **out);
+
+/** The same, turning the loop until open. After a failure *out is NULL. */
+RH_API RH_NODISCARD rh_status rh_consumer_open_wait(rh_client *client, const rh_consumer_opts *opts, rh_consumer **out,
+                                                    uint32_t timeout_ms, rh_error *error);
+
+/**
+ * Without on_event: the next event, retained for the caller, who releases it. RH_AGAIN: none waits.
+ * After the end of the consumer what waits is still given, then why it ended (RH_E_CLOSED when closed by this side).
+ */
+RH_API RH_NODISCARD rh_status rh_consumer_receive(rh_consumer *consumer, const rh_event **out);
+/** The same, turning the loop until one comes. RH_E_TIMEOUT: none came. */
+RH_API RH_NODISCARD rh_status rh_consumer_receive_wait(rh_consumer *consumer, const rh_event **out, uint32_t timeout_ms);
+
+/** Detaches; CLOSED follows, at the latest at the deadline (absolute; 0: the client's operation timeout). */
+RH_API void rh_consumer_close(rh_consumer *consumer, rh_time deadline);
+RH_API rh_status rh_consumer_close_wait(rh_consumer *consumer, uint32_t timeout_ms, rh_error *error);
+
+/** Dead at once: no callback comes any more. Retained events stay good until they are released. NULL is allowed. */
+RH_API void rh_consumer_destroy(rh_consumer *consumer);
+
+RH_API rh_consumer_state rh_consumer_state_of(const rh_consumer *consumer);
+RH_API const char       *rh_consumer_partition(const rh_consumer *consumer);
+RH_API const char       *rh_consumer_group(const rh_consumer *consumer);
+RH_API uint32_t          rh_consumer_held(const rh_consumer *consumer);   /* events in the pool: retained or waiting */
+RH_API const rh_error   *rh_consumer_error(const rh_consumer *consumer);  /* why it ended; status RH_OK: it has not */
+
 #ifdef __cplusplus
 }
 #endif
