@@ -72,12 +72,13 @@ function refuse(link, condition, text) {
     link.close({ condition, description: namespace.tracked(text) });
 }
 
-/* Everything the peer said goes back as it came, properties with their widths. */
+/* Everything the peer said goes back as it came, properties with their widths. (rhea would write an undescribed terminus as a map.) */
 function accept(link) {
     const { local, remote } = link;
     const PROPERTIES = 13;
-    local.attach.source = remote.attach.source;
-    local.attach.target = remote.attach.target;
+    for (const terminus of ['source', 'target']) {
+        if (remote.attach[terminus] && remote.attach[terminus].described) local.attach[terminus] = remote.attach[terminus].described();
+    }
     local.attach.value[PROPERTIES] = remote.attach.value[PROPERTIES];
     if (link.desired_capabilities) local.attach.offered_capabilities = [].concat(link.desired_capabilities);
 }
