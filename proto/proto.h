@@ -32,26 +32,275 @@ extern "C" {
  * rh_amqp_sasl_challenge, rh_amqp_sasl_response, rh_amqp_sasl_outcome, rh_amqp_header,
  * rh_amqp_properties.
  *
- * Members are the specification's names with '_' for '-' (next_outgoing_id, snd_settle_mode, ...). Types:
- *   boolean -> bool, ubyte/ushort/uint/ulong -> uintN_t, timestamp -> int64_t (ms),
- *   string, symbol, binary -> rh_slice (absent: p == NULL);
- *   anything else (maps, multiple symbols, source, target, delivery states, error, message-id, *)
- *   -> rh_slice holding the whole encoded value, constructor included (absent: p == NULL), to be
- *   decoded when somebody asks.
- * `has` has one bit a field in the order of the specification, so that an absent number differs
- * from zero; decoding puts the specification's defaults into absent fields, encoding writes exactly
- * the fields whose bit is set (slices: whose p is not NULL) and, unless asked otherwise, every field
- * of the list with nulls between and behind (some peers index fields without looking at the count).
- * The bits are named RH_HAS_<LIST>_<FIELD>, for example RH_HAS_FLOW_HANDLE.
+ * Members are the specification's names with '_' for '-' (next_outgoing_id, snd_settle_mode, ...). Text
+ * and bytes are slices of their content. Everything else that is not a number is a slice of the whole
+ * encoded value, constructor included, to be decoded when somebody asks: maps, symbols where there may be
+ * several, errors, and what the specification leaves open (source, target, delivery states, addresses,
+ * message ids).
  */
-#define RH_DEF_STRUCTS
-#include "proto/performatives.def"
-#undef RH_DEF_STRUCTS
+typedef bool     rh_field_bool;
+typedef uint8_t  rh_field_ubyte;
+typedef uint16_t rh_field_ushort;
+typedef uint32_t rh_field_uint;
+typedef uint64_t rh_field_ulong;
+typedef int64_t  rh_field_timestamp; /* milliseconds since 1970 */
+typedef rh_slice rh_field_string, rh_field_symbol, rh_field_binary;               /* content */
+typedef rh_slice rh_field_map, rh_field_symbols, rh_field_error, rh_field_any;   /* encoded */
 
-/** Descriptor codes of the lists and sections: RH_CODE_OPEN = 0x10 and so on. */
-#define RH_DEF_CODES
+/**
+ * `has` has one bit a field in the order of the specification, RH_HAS_<LIST>_<FIELD>, so that an absent
+ * number differs from zero. Decoding sets the bits of what was there, slices included, and puts the
+ * specification's defaults into absent numbers. Encoding writes the numbers whose bit is set and the
+ * slices whose p is not NULL, so a slice needs no bit; the rest of the list is written as nulls, to its
+ * last field, because some peers index fields without looking at the count.
+ */
+#define RH_COMPOSITE(name, NAME, code, symbol) typedef struct rh_amqp_##name { uint32_t has;
+#define RH_FIELD(list, LIST, name, NAME, words, type, need, fallback) rh_field_##type name;
+#define RH_COMPOSITE_END(name, NAME) } rh_amqp_##name;
 #include "proto/performatives.def"
-#undef RH_DEF_CODES
+
+/** Which list; the order of the table. */
+typedef enum rh_composite_id {
+#define RH_COMPOSITE(name, NAME, code, symbol) RH_AMQP_##NAME,
+#include "proto/performatives.def"
+    RH_AMQP_UNKNOWN, /* none of them; also how many there are */
+} rh_composite_id;
+
+/** Descriptor codes of the lists, and of the sections that are not lists. */
+enum {
+#define RH_COMPOSITE(name, NAME, code, symbol) RH_CODE_##NAME = code,
+#include "proto/performatives.def"
+    RH_CODE_DELIVERY_ANNOTATIONS   = 0x71,
+    RH_CODE_MESSAGE_ANNOTATIONS    = 0x72,
+    RH_CODE_APPLICATION_PROPERTIES = 0x74,
+    RH_CODE_DATA                   = 0x75,
+    RH_CODE_AMQP_SEQUENCE          = 0x76,
+    RH_CODE_AMQP_VALUE             = 0x77,
+    RH_CODE_FOOTER                 = 0x78,
+};
+
+/** The place of each field in its list, RH_AT_<LIST>_<FIELD>, and how many there are, RH_FIELDS_<LIST>. */
+#define RH_COMPOSITE(name, NAME, code, symbol) enum {
+#define RH_FIELD(list, LIST, name, NAME, words, type, need, fallback) RH_AT_##LIST##_##NAME,
+#define RH_COMPOSITE_END(name, NAME) RH_FIELDS_##NAME };
+#include "proto/performatives.def"
+
+enum {
+#define RH_FIELD(list, LIST, name, NAME, words, type, need, fallback) RH_HAS_##LIST##_##NAME = 1 << RH_AT_##LIST##_##NAME,
+#include "proto/performatives.def"
+    RH_HAS_NOTHING = 0
+};
+
+/** The list with this descriptor code; RH_AMQP_UNKNOWN for others. */
+RH_API rh_composite_id rh_composite_of(uint64_t code);
+
+/** "transfer"; "unknown". */
+RH_API const char *rh_composite_name(rh_composite_id id);
+
+/**
+ * Which list comes next at d, by its code or its symbol, without moving or failing d. It says nothing about
+ * whether the list can be decoded.
+ */
+RH_API rh_composite_id rh_composite_peek(const rh_dec *d);
+
+/**
+ * Reads the described list id at d into *out, the struct of that name, all of which is written. d moves
+ * behind it: the payload of a transfer is what d has left. Fewer fields than the specification's are
+ * absent ones. Answers d's status:
+ *   RH_E_DECODE         malformed, another list, or more fields than the list has
+ *   RH_E_INVALID_FIELD  a mandatory field is absent, or a field is a sound value of a wrong type
+ * and d->p is then at the list (absent) or at the value that is wrong.
+ */
+RH_API RH_NODISCARD rh_status rh_composite_decode(rh_dec *d, rh_composite_id id, void *out);
+
+/** The same for bytes that hold exactly this list and nothing behind it. */
+RH_API RH_NODISCARD rh_status rh_composite_view(rh_slice encoded, rh_composite_id id, void *out);
+
+/** Writes the described list with all of its fields, in its shortest form. False and RH_E_SPACE if it does not fit. */
+RH_API bool rh_composite_encode(rh_enc *e, rh_composite_id id, const void *in);
+
+/**
+ * For each list, with its own type:
+ *   rh_status rh_amqp_NAME_decode(rh_dec *d, rh_amqp_NAME *out)
+ *   rh_status rh_amqp_NAME_view(rh_slice encoded, rh_amqp_NAME *out)
+ *   bool      rh_amqp_NAME_encode(rh_enc *e, const rh_amqp_NAME *in)
+ */
+#define RH_COMPOSITE(name, NAME, code, symbol)                                                      \
+    RH_NODISCARD static inline rh_status rh_amqp_##name##_decode(rh_dec *d, rh_amqp_##name *out)    \
+    {                                                                                               \
+        return rh_composite_decode(d, RH_AMQP_##NAME, out);                                         \
+    }                                                                                               \
+    RH_NODISCARD static inline rh_status rh_amqp_##name##_view(rh_slice encoded, rh_amqp_##name *out) \
+    {                                                                                               \
+        return rh_composite_view(encoded, RH_AMQP_##NAME, out);                                     \
+    }                                                                                               \
+    static inline bool rh_amqp_##name##_encode(rh_enc *e, const rh_amqp_##name *in)                 \
+    {                                                                                               \
+        return rh_composite_encode(e, RH_AMQP_##NAME, in);                                          \
+    }
+#include "proto/performatives.def"
+
+/**
+ * Prints a performative for a trace, cut to n bytes with the closing zero, and answers the length it
+ * wanted, like snprintf: `transfer(handle=0, delivery-id=3, delivery-tag=b"\x01") 1024 B`, the number
+ * being the payload behind it. Absent fields are left out; responses of SASL print as their length.
+ * Bytes that are no performative print as a value; an empty body is `heartbeat`.
+ */
+RH_API size_t rh_performative_print(rh_slice body, char *out, size_t n);
+
+/* -- frames ------------------------------------------------------------------------------------ */
+
+#define RH_FRAME_HEADER    8   /* [2.3] size, doff, type and channel */
+#define RH_FRAME_SIZE_MIN  512 /* [2.3.1] every peer takes frames of this size, and none larger before open */
+
+enum { RH_FRAME_AMQP = 0, RH_FRAME_SASL = 1 };
+
+typedef struct rh_frame {
+    uint32_t size;    /* all of it */
+    uint8_t  doff;    /* where the body starts, in words of four bytes */
+    uint8_t  type;    /* RH_FRAME_AMQP or RH_FRAME_SASL; others are the reader's to refuse */
+    uint16_t channel; /* meaningless in SASL frames */
+    rh_slice body;    /* empty: a heartbeat */
+} rh_frame;
+
+/**
+ * How many bytes the frame at p has; 0 when fewer than the four that tell are there. A protocol header
+ * ("AMQP", 8 bytes [2.2]) counts as a frame; a real frame of that size would have 1.09 GB. A size below
+ * that of a frame header answers 8, so that the frame is taken and refused at once.
+ */
+RH_API size_t rh_frame_size(const uint8_t *p, size_t n);
+
+/**
+ * Reads the frame at p. RH_AGAIN: fewer bytes than it has. RH_E_FRAMING: its size or data offset cannot be
+ * true. Bytes behind it are not looked at.
+ */
+RH_API RH_NODISCARD rh_status rh_frame_parse(const uint8_t *p, size_t n, rh_frame *out);
+
+/** Writes the eight bytes of a header for a body of size - 8 bytes. */
+static inline void rh_frame_put(uint8_t p[RH_FRAME_HEADER], uint32_t size, uint8_t type, uint16_t channel)
+{
+    rh_put32(p, size);
+    p[4] = 2;
+    p[5] = type;
+    rh_put16(p + 6, channel);
+}
+
+/* -- messages ---------------------------------------------------------------------------------- */
+
+#define RH_FORMAT_MESSAGE 0u
+#define RH_FORMAT_BATCH   0x80013700u /* Event Hubs: data sections that hold one encoded message each */
+
+typedef enum rh_body_kind { RH_BODY_NONE, RH_BODY_DATA, RH_BODY_SEQUENCE, RH_BODY_VALUE } rh_body_kind;
+
+/**
+ * A message whose sections were found and nothing else: each is the encoded list or map of the section,
+ * absent when the message has none. Everything points into the message.
+ */
+typedef struct rh_message {
+    rh_slice     header;
+    rh_slice     delivery_annotations;
+    rh_slice     message_annotations;
+    rh_slice     properties;
+    rh_slice     application_properties;
+    rh_slice     footer;
+    rh_body_kind body_kind;
+    uint32_t     body_sections; /* one, but for data and sequences that come in several */
+    rh_slice     body;          /* the bytes of the first data section; else the encoded first list, or the value */
+    rh_slice     body_raw;      /* all body sections as encoded, descriptors included: rh_message_body_next() */
+} rh_message;
+
+/**
+ * Finds the sections of an encoded message [3.2]. RH_E_DECODE: malformed, a section twice, out of order, of
+ * a wrong type, or unknown. A message without a body is taken. What is inside the sections is not
+ * looked at.
+ */
+RH_API RH_NODISCARD rh_status rh_message_view(rh_slice encoded, rh_message *out);
+
+/** Walks the body: start with rh_dec_of(message.body_raw); false at the end. out is as rh_message.body. */
+RH_API bool rh_message_body_next(rh_dec *sections, rh_slice *out);
+
+/** Finds the value of a key, a string or a symbol, in an encoded map; the first if it is there twice. */
+RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
+
+/**
+ * Reads the next pair of an opened map whose keys are strings or symbols: start with rh_map_open(); false
+ * at the end, or when something is malformed (items->status).
+ */
+typedef struct rh_property {
+    rh_slice key;
+    rh_value value;
+} rh_property;
+
+RH_API rh_dec rh_map_open(rh_slice map);
+RH_API bool   rh_map_next(rh_dec *items, rh_property *out);
+
+/**
+ * A message to be written. Slices and arrays are lent for the call; text is the caller's promise to be
+ * UTF-8 (keys of annotations: ASCII). NULL and zero counts leave sections out.
+ */
+typedef struct rh_message_fields {
+    const rh_amqp_header     *header;
+    const rh_property        *message_annotations; /* symbol keys */
+    size_t                    message_annotation_count;
+    const rh_amqp_properties *properties;
+    const rh_property        *application_properties; /* string keys */
+    size_t                    application_property_count;
+    rh_body_kind              body_kind;
+    rh_slice                  body; /* bytes of the data section; an encoded value; an encoded list for a sequence */
+} rh_message_fields;
+
+/** How many bytes rh_message_write() will write, exactly. */
+RH_API size_t rh_message_size(const rh_message_fields *fields);
+
+/** Writes the message in place. RH_E_SPACE: it does not fit. RH_E_ARGUMENT: a value of no type, or a body of no kind with bytes. */
+RH_API RH_NODISCARD rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields);
+
+/**
+ * Message ids, correlation ids and addresses are encoded values, for they may have several types. This encodes
+ * text into scratch and answers what was written; absent if text is absent or n is less than text.n + 5.
+ */
+RH_API rh_slice rh_string_encoded(rh_slice text, uint8_t *scratch, size_t n);
+
+/* -- batch envelopes --------------------------------------------------------------------------- */
+
+/**
+ * Many events in one transfer of message-format RH_FORMAT_BATCH, encoded in place into a lent buffer.
+ * What is in it is always a whole envelope.
+ */
+typedef struct rh_envelope {
+    uint8_t *p;
+    size_t   used, n;
+    uint32_t count;
+} rh_envelope;
+
+/**
+ * Starts an envelope. With a partition key (absent: none) its annotation is written; each event carries its
+ * own, which the caller puts among its annotations. RH_E_BATCH_FULL: not even that fits; nothing is set then.
+ */
+RH_API RH_NODISCARD rh_status rh_envelope_init(rh_envelope *envelope, void *buffer, size_t n, rh_slice partition_key);
+
+/** Adds one event. After any failure the envelope is as it was. RH_E_BATCH_FULL, or as rh_message_write(). */
+RH_API RH_NODISCARD rh_status rh_envelope_add(rh_envelope *envelope, const rh_message_fields *fields);
+
+/** Adds a message that is encoded already; it is not looked at. */
+RH_API RH_NODISCARD rh_status rh_envelope_add_encoded(rh_envelope *envelope, rh_slice message);
+
+/** What adding a message of n encoded bytes costs: n and the data section around it. */
+static inline size_t rh_envelope_cost(size_t n) { return n <= 0xff ? n + 5 : n + 8; }
+
+static inline rh_slice rh_envelope_bytes(const rh_envelope *envelope)
+{
+    return rh_slice_of(envelope->p, envelope->used);
+}
+
+/**
+ * Opens a received envelope: outer is the envelope as a message, events a cursor for rh_envelope_next().
+ * RH_E_DECODE: malformed, or its body is not data.
+ */
+RH_API RH_NODISCARD rh_status rh_envelope_open(rh_slice payload, rh_message *outer, rh_dec *events);
+
+/** The next encoded message; false at the end. */
+static inline bool rh_envelope_next(rh_dec *events, rh_slice *message) { return rh_message_body_next(events, message); }
 
 /* -- engine ------------------------------------------------------------------------------------ */
 
