@@ -99,7 +99,7 @@ int rh_connection_open(struct connection *connection, const struct command *comm
     static const bool loud = true, quiet = false;
     *connection = (struct connection){ .command = command };
     rh_client_opts client = { .size = sizeof client, .ca_file = opts->ca_file, .insecure = opts->insecure,
-                              .application_id = "ringhub-cli", .user = connection };
+                              .application_id = "ringhub-cli", .links = opts->links, .user = connection };
     if (opts->trace) client.handler.on_frame = print_frame;
     int code = find_way(connection, opts, &client);
     if (code != DONE) return code;

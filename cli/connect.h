@@ -12,7 +12,11 @@ struct connect_opts {
     const char *ca_file;
     const char *token_file;        /* with $EVENT_HUB_FULLY_QUALIFIED_NAMESPACE instead of a connection string */
     bool        insecure, trace, verbose;
+    uint32_t    links;             /* producers and consumers at a time; 0: the client's default */
 };
+
+/* The most that a hub of the service's largest tier has. */
+#define RH_PARTITIONS_MAX 1024
 
 /* One loop with one client on it. */
 struct connection {

@@ -55,7 +55,7 @@ same "the summary of send names events and bytes" 1 "$(grep -cE '^3 events, 3 by
 same "partition and sequence by format" "0 0 a,0 1 b,0 2 c" "$("$ringhub" receive -c "$plain" -e order -p 0 --count 3 --format '%p %s %b' 2>/dev/null | paste -sd,)"
 same "from a sequence number, inclusive" "b,c" "$("$ringhub" receive -c "$plain" -e order --from sequence=1 --count 2 2>/dev/null | paste -sd,)"
 offset=$("$ringhub" receive -c "$plain" -e order --count 2 --format '%o' 2>/dev/null | tail -1)
-same "from an offset" "c" "$("$ringhub" receive -c "$plain" -e order --from "offset=$offset" --count 1 2>/dev/null)"
+same "from an offset, inclusive" "b" "$("$ringhub" receive -c "$plain" -e order --from "offset=$offset" --count 1 2>/dev/null)"
 same "from a time in the past" "a" "$("$ringhub" receive -c "$plain" -e order --from time=2020-01-01T00:00:00Z --count 1 2>/dev/null)"
 printf '%s\n' k1 k2 | "$ringhub" send -c "$plain" -e info -k device-42 2>/dev/null
 same "a key keeps its events together" 1 "$("$ringhub" receive -c "$plain" -e info --count 2 --format '%p' 2>/dev/null | sort -u | wc -l)"

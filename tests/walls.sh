@@ -16,7 +16,7 @@ declare -A may=(
 )
 # Signatures, key hashes and connection strings exist once; the emulator takes them from the client.
 lent_to_emulator="eventhub/sas.h eventhub/partition_key.h eventhub/connection_string.h"
-lent_symbols='^rh_(sas|partition|connection_string)_'
+lent_symbols='^rh_(sas|partition|connection_string|percent)_'
 
 layer_may_include() { # layer header
     local folder=${2%%/*}

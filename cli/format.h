@@ -1,0 +1,17 @@
+/* How `ringhub receive` prints an event. */
+#ifndef RH_CLI_FORMAT_H
+#define RH_CLI_FORMAT_H
+
+#include <ringhub/eventhub.h>
+#include <stdio.h>
+
+/* False: a % directive is unknown; *bad shows it. */
+bool rh_format_check(const char *format, const char **bad);
+
+/* The event by the format, with a line end behind it. A missing value prints as nothing. */
+void rh_format_print(FILE *out, const char *format, const char *partition, const rh_event *event);
+
+/* Unix milliseconds, or 2026-01-31T12:00:00[.123]Z. */
+bool rh_parse_time(const char *text, int64_t *unix_ms);
+
+#endif
