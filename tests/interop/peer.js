@@ -57,12 +57,15 @@ function told(error, otherwise) {
 
 /* Resolves with the context of the first of the named events; rejects when it is one of the bad ones. */
 function first(emitter, good, bad) {
-    return within(WAIT_MS, good.join(' or '), new Promise((resolve, reject) => {
-        for (const name of good) emitter.once(name, context => resolve(context));
-        for (const name of bad) {
-            emitter.once(name, context => reject(told((context.receiver || context.sender || {}).error || context.error, name)));
-        }
-    }));
+    const ears = [];
+    const heard = new Promise((resolve, reject) => {
+        for (const name of good) ears.push([name, resolve]);
+        for (const name of bad) ears.push([name, context => reject(told((context.receiver || context.sender || {}).error || context.error, name))]);
+        for (const [name, ear] of ears) emitter.on(name, ear);
+    });
+    return within(WAIT_MS, [...good, ...bad].join(' or '), heard).finally(() => {
+        for (const [name, ear] of ears) emitter.removeListener(name, ear);
+    });
 }
 
 class Peer {
@@ -70,7 +73,7 @@ class Peer {
         const anonymous = { start: callback => callback(undefined, Buffer.from('anyone')) };
         this.server = server;
         this.connection = rhea.connect({
-            host: server.host, port: server.port, hostname: server.host, transport: server.tls ? 'tls' : 'tcp', reconnect: false,
+            host: server.host, port: server.port, hostname: server.host, transport: server.tls ? 'tls' : 'tcp', reconnect: false, tcp_no_delay: true,
             sasl_mechanisms: { ANONYMOUS: () => anonymous }, idle_time_out: 60000, ca: server.ca, ...options,
         });
         /* Someone must listen, or rhea ends the process; first() has its own ears. */
@@ -115,20 +118,24 @@ class Peer {
         const reply_to = `reply-${randomUUID()}`;
         const receiver = await this.receiver(name, { target: { address: reply_to }, name: `${name}-${reply_to}`, credit_window: 10, ...options }, session);
         const sender = await this.sender(name, {}, session);
-        return { receiver, sender, reply_to, session };
+        return { receiver, sender, reply_to, session, turn: Promise.resolve() };
     }
 
-    /* One request and its answer: {message_id, correlation_id, properties, body} as typed values. */
-    async ask({ receiver, sender, reply_to }, fields) {
-        const reply = first(receiver, ['message'], ['receiver_error', 'receiver_close', 'disconnected']);
-        sender.send({ message_id: randomUUID(), reply_to, body: null, ...fields });
-        const parts = sections_of((await reply).message);
-        return { correlation_id: parts[0x73] && parts[0x73].value[5], properties: map_of(parts[0x74]), body: parts[0x77] };
+    /* One request and its answer: {correlation_id, properties, body} as typed values. A pair answers one after the other. */
+    ask(pair, fields) {
+        const answer = pair.turn.then(async () => {
+            const reply = first(pair.receiver, ['message'], ['receiver_error', 'receiver_close', 'disconnected']);
+            pair.sender.send({ message_id: randomUUID(), reply_to: pair.reply_to, body: null, ...fields });
+            const parts = sections_of((await reply).message);
+            return { correlation_id: parts[0x73] && parts[0x73].value[5], properties: map_of(parts[0x74]), body: parts[0x77] };
+        });
+        pair.turn = answer.catch(() => {});
+        return answer;
     }
 
     async put_token(audience, token = token_for(audience, this.server), fields = {}, properties = {}) {
-        this.cbs = this.cbs || await this.node('$cbs');
-        return this.ask(this.cbs, {
+        this.cbs = this.cbs || this.node('$cbs');
+        return this.ask(await this.cbs, {
             body: token, ...fields,
             application_properties: { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: audience, ...properties },
         });
