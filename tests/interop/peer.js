@@ -68,6 +68,19 @@ function first(emitter, good, bad) {
     });
 }
 
+/* Every frame a transport reads, as bytes. */
+function keep_frames(transport) {
+    const frames = [];
+    const { read } = transport;
+    transport.read = bytes => {
+        const used = read.call(transport, bytes);
+        let at = bytes.subarray(0, 4).toString() === 'AMQP' ? 8 : 0;
+        for (; at < used; at += bytes.readUInt32BE(at)) frames.push(Buffer.from(bytes.subarray(at, at + bytes.readUInt32BE(at))));
+        return used;
+    };
+    return frames;
+}
+
 class Peer {
     constructor(server, options = {}) {
         const anonymous = { start: callback => callback(undefined, Buffer.from('anyone')) };
@@ -76,6 +89,7 @@ class Peer {
             host: server.host, port: server.port, hostname: server.host, transport: server.tls ? 'tls' : 'tcp', reconnect: false, tcp_no_delay: true,
             sasl_mechanisms: { ANONYMOUS: () => anonymous }, idle_time_out: 60000, ca: server.ca, ...options,
         });
+        this.frames = keep_frames(this.connection.amqp_transport);
         /* Someone must listen, or rhea ends the process; first() has its own ears. */
         for (const name of ['connection_error', 'connection_close', 'session_error', 'receiver_error', 'sender_error', 'disconnected', 'error']) {
             this.connection.on(name, () => {});

@@ -4,8 +4,9 @@
  * What a server owes to clients other than the official JavaScript one (.NET, Python, Java, Go, C++ and plain AMQP stacks), asked by
  * a peer on rhea that looks at the types and the frames.
  *
- *   rules_suite.js --connection CONN --hub HUB [--ca FILE] [--only TEXT]
+ *   rules_suite.js --connection CONN --hub HUB [--ca FILE] [--full-lists] [--only TEXT]
  *
+ * --full-lists also asks that every list be written with all its fields, nulls included, as Python clients up to 5.11 index them.
  * CONN as for sdk_suite.js; the hub needs two partitions or more. TAP lines, then "N passed, N failed"; exits 0 only when none failed.
  */
 
@@ -14,14 +15,16 @@ const { createHash, randomUUID } = require('node:crypto');
 const { parseArgs } = require('node:util');
 const assert = require('node:assert/strict');
 const { types, message } = require('rhea');
+const { Conversation } = require('./conversation.js');
 const { Peer, server_of, token_for, sections_of, map_of, first, WAIT_MS } = require('./peer.js');
 const { test, within, run_cases } = require('./cases.js');
 
 const { values: options } = parseArgs({ options: {
-    connection: { type: 'string' }, hub: { type: 'string', default: 'hub' }, ca: { type: 'string' }, only: { type: 'string', default: '' },
+    connection: { type: 'string' }, hub: { type: 'string', default: 'hub' }, ca: { type: 'string' },
+    'full-lists': { type: 'boolean', default: false }, only: { type: 'string', default: '' },
 } });
 if (!options.connection) {
-    console.error('usage: rules_suite.js --connection CONN --hub HUB [--ca FILE] [--only TEXT]');
+    console.error('usage: rules_suite.js --connection CONN --hub HUB [--ca FILE] [--full-lists] [--only TEXT]');
     process.exit(2);
 }
 const HUB = options.hub;
@@ -408,12 +411,6 @@ test('a drain is answered by giving the credit back', async () => {
 
 test('frames are cut to what the peer takes', async () => {
     const peer = await known_peer({ max_frame_size: 1024 });
-    const sizes = [];
-    const input = peer.connection.amqp_transport.read;
-    peer.connection.amqp_transport.read = function (bytes) {
-        for (let at = 0; at + 4 <= bytes.length && bytes.length >= at + bytes.readUInt32BE(at) && bytes.readUInt32BE(at) >= 8; at += bytes.readUInt32BE(at)) sizes.push(bytes.readUInt32BE(at));
-        return input.call(this, bytes);
-    };
     const receiver = await peer.receiver(filtered('1', LATEST), { credit_window: 10 });
     const box = inbox(receiver);
     await pause(50);
@@ -421,6 +418,7 @@ test('frames are cut to what the peer takes', async () => {
     await send(await peer.sender(`${HUB}/Partitions/1`), event(text));
     const [one] = await box.count(1);
     assert.equal(createHash('sha256').update(body_of(one)).digest('hex'), createHash('sha256').update(text).digest('hex'));
+    const sizes = peer.frames.map(frame => frame.length);
     assert.ok(sizes.length > 90 && Math.max(...sizes) <= 1024, `${sizes.length} frames, the largest of ${Math.max(...sizes)} bytes`);
 });
 
@@ -451,8 +449,73 @@ test('fifty sessions with a link each live side by side', async () => {
     assert.equal(await last_of(peer, '1'), before + 50);
 });
 
+test('a peer may open, begin on channel 1 and attach in one breath, with handles from 1 and booleans of two bytes', async () => {
+    const talk = await Conversation.start(SERVER);
+    opened.push(talk);
+    const attach = talk.attach('$cbs', 1);
+    attach.performative.value[2] = types.Boolean(1);
+    talk.say(talk.open(), talk.begin(1), attach);
+    const [, begin] = await talk.until(['open', 'begin', 'attach']);
+    assert.equal(begin.performative.remote_channel, 1);
+    talk.say(talk.close());
+    await talk.until(['close']);
+});
+
+test('frames for a session that was just ended are forgiven', async () => {
+    const talk = await Conversation.start(SERVER);
+    opened.push(talk);
+    talk.say(talk.open(), talk.begin(1), talk.attach('$cbs', 1), talk.end(1), talk.detach(1, 1));
+    await talk.until(['open', 'begin', 'attach', 'end']);
+    talk.say(talk.begin(1));
+    await talk.until(['begin']);
+    talk.say(talk.close());
+    const [close] = await talk.until(['close']);
+    assert.ok(!close.performative.error);
+});
+
+const FIELDS = { 0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11, 0x14: 11, 0x15: 6, 0x16: 3, 0x17: 1, 0x18: 1, 0x1d: 3, 0x28: 11, 0x29: 7, 0x73: 13 };
+
+if (options['full-lists']) test('every list is written with all its fields', async () => {
+    const peer = await known_peer();
+    const session = peer.session();
+    await refused_with('com.microsoft:argument-out-of-range', peer.receiver(filtered('999', LATEST), {}, session));
+    const receiver = await peer.receiver(filtered('0', LATEST), { credit_window: 10, properties: { 'com.microsoft:epoch': types.wrap_long(1) } }, session);
+    const sender = await peer.sender(`${HUB}/Partitions/0`, {}, session);
+    const box = inbox(receiver);
+    await send(sender, event('x'));
+    await box.count(1);
+    await last_of(peer, '0');
+    sender.close();
+    await first(sender, ['sender_close'], []);
+    session.end();
+    await first(session, ['session_close'], []);
+    await peer.close();
+    const seen = new Set();
+    const look = typed => {
+        if (!typed || !typed.type) return;
+        const code = typed.descriptor && typed.descriptor.value;
+        if (FIELDS[code]) {
+            assert.equal(typed.value.length, FIELDS[code], `the list 0x${code.toString(16)}`);
+            seen.add(code);
+        }
+        if (Array.isArray(typed.value)) typed.value.forEach(look);
+    };
+    for (const frame of peer.frames.filter(bytes => bytes.length > 8)) {
+        const reader = new types.Reader(frame);
+        reader.skip(8);
+        const performative = reader.read();
+        look(performative);
+        while (reader.remaining() > 0) look(reader.read());
+        const { value, descriptor } = performative;
+        if (descriptor.value === 0x11) assert.notEqual(value[4].value, null, 'handle-max');
+        if (descriptor.value === 0x12 && value[2].value === false) assert.notEqual(value[9].value, null, 'initial-delivery-count');
+        if (descriptor.value === 0x10) assert.notEqual(value[2].value, null, 'max-frame-size');
+    }
+    assert.deepEqual([...seen].sort((a, b) => a - b), Object.keys(FIELDS).map(Number));
+});
+
 run_cases(options.only, async () => {
     const peers = opened;
     opened = [];
-    await Promise.all(peers.map(peer => peer.close()));
+    await Promise.all(peers.map(peer => peer instanceof Conversation ? peer.hang_up() : peer.close()));
 });
