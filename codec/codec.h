@@ -319,10 +319,7 @@ static inline rh_slice rh_dec_variable(rh_dec *d, uint8_t short_code)
 }
 
 /** Content of a binary; empty is present (p != NULL), failed is absent. The same for the two below. */
-static inline rh_slice rh_dec_binary(rh_dec *d)
-{
-    return rh_dec_variable(d, 0xa0);
-}
+static inline rh_slice rh_dec_binary(rh_dec *d) { return rh_dec_variable(d, 0xa0); }
 
 /** A string; fails if it is not well-formed UTF-8. U+0000 is a character like others. */
 RH_API rh_slice rh_dec_string(rh_dec *d);

@@ -61,7 +61,8 @@ static bool put_short_decimal(rh_text *text, double v, bool narrow)
     for (unsigned k = 0; k <= most; k++) {
         double scaled = v * powers_of_ten[k];
         if (scaled >= exact) return false;
-        uint64_t m = (uint64_t)(scaled + 0.5);
+        uint64_t m = (uint64_t)scaled;
+        if (scaled - (double)m >= 0.5) m++; /* adding a half first would round where the half does not fit */
         if (!is_quotient(v, m, k, narrow)) continue;
 
         uint64_t whole = m, fraction = 0, unit = 1;
