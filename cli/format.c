@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "cli/format.h"
 
 #include <errno.h>

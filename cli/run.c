@@ -270,7 +270,7 @@ static void print_table(struct job *job)
     double out = (double)(job->last_accepted - job->started) / 1e9, in = (double)(job->last_received - job->started) / 1e9;
     double events = (double)job->total, megabytes = (double)job->bytes / 1e6;
     printf("\n%-30s %9llu, %.1f MB in %zu files, %llu rounds, %s\n", "events", (unsigned long long)job->total, megabytes,
-           job->tree.file_count, (unsigned long long)job->rounds, rh_loop_backend(job->loop));
+           job->tree.file_count, (unsigned long long)job->rounds, rh_loop_backend_name(job->loop));
     printf("%-30s %9.0f events/s %8.1f MB/s\n", "out (accepted)", events / out, megabytes / out);
     printf("%-30s %9.0f events/s %8.1f MB/s\n", "in (received)", events / in, megabytes / in);
     printf("%-30s %12s %12s %12s\n", "", "p50", "p99", "p99.9");

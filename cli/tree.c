@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "cli/tree.h"
 
 #include <fts.h>
