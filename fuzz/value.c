@@ -1,0 +1,199 @@
+/* One AMQP value: what skip, decode, check, print and encode say of the same bytes must agree. */
+#include <stdlib.h>
+
+#include "codec/codec.h"
+
+#define REQUIRE(x)                                                                                 \
+    do                                                                                             \
+        if (!(x)) abort();                                                                         \
+    while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* No input needs more steps than this for each of its bytes; the constant is for arrays of nothing. */
+static size_t steps;
+
+static void step(size_t size)
+{
+    REQUIRE(++steps <= 64 + (RH_ZERO_WIDTH_MAX + 8) * size);
+}
+
+static bool inside(rh_slice part, const uint8_t *data, size_t size)
+{
+    if (part.p == NULL) return part.n == 0;
+    return part.p >= data && part.p <= data + size && part.n <= (size_t)(data + size - part.p);
+}
+
+static bool same_scalar(const rh_value *a, const rh_value *b)
+{
+    if (a->type != b->type || !rh_slice_equal(a->bytes, b->bytes)) return false;
+    switch (a->type) {
+    case RH_NULL:  return true;
+    case RH_BOOL:  return a->boolean == b->boolean;
+    case RH_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case RH_CHAR:  return a->character == b->character;
+    default:       return a->u == b->u; /* every other member is as wide, or zero */
+    }
+}
+
+/* A value written again is no longer than it was and reads as the same value. */
+static void write_again(const rh_value *value, size_t encoded)
+{
+    static uint8_t out[1 << 16];
+    rh_value       back;
+    rh_enc         e = rh_enc_of(out, sizeof out);
+    rh_enc_value(&e, value);
+    REQUIRE(e.status == RH_OK && rh_enc_size(&e) <= encoded + value->bare);
+    REQUIRE(rh_value_size(rh_enc_written(&e)) == rh_enc_size(&e));
+
+    rh_dec d = rh_dec_of(rh_enc_written(&e));
+    REQUIRE(rh_dec_value(&d, &back) && rh_dec_left(&d) == 0);
+    if (value->bare) REQUIRE(back.type == value->type && back.bytes.n == value->bytes.n + 1);
+    else REQUIRE(same_scalar(value, &back));
+
+    for (size_t less = 1; less <= rh_enc_size(&e) && less <= 4; less++) {
+        rh_enc tight = rh_enc_of(out + 1024, rh_enc_size(&e) - less);
+        if (rh_enc_size(&e) > 512) break;
+        rh_enc_value(&tight, value);
+        REQUIRE(tight.status == RH_E_SPACE && rh_enc_size(&tight) == 0);
+    }
+}
+
+/* The typed reader of a value takes what rh_dec_value() took, and uses as much. */
+static void read_typed(rh_slice encoded, const rh_value *value)
+{
+    rh_dec d = rh_dec_of(encoded);
+    switch (value->type) {
+    case RH_NULL:       REQUIRE(rh_dec_null(&d)); break;
+    case RH_BOOL:       REQUIRE(rh_dec_bool(&d) == value->boolean); break;
+    case RH_UBYTE:      REQUIRE(rh_dec_ubyte(&d) == value->u); break;
+    case RH_USHORT:     REQUIRE(rh_dec_ushort(&d) == value->u); break;
+    case RH_UINT:       REQUIRE(rh_dec_uint(&d) == value->u); break;
+    case RH_ULONG:      REQUIRE(rh_dec_ulong(&d) == value->u); break;
+    case RH_BYTE:       REQUIRE(rh_dec_byte(&d) == value->i); break;
+    case RH_SHORT:      REQUIRE(rh_dec_short(&d) == value->i); break;
+    case RH_INT:        REQUIRE(rh_dec_int(&d) == value->i); break;
+    case RH_LONG:       REQUIRE(rh_dec_long(&d) == value->i); break;
+    case RH_FLOAT:      rh_dec_float(&d); break;
+    case RH_DOUBLE:     rh_dec_double(&d); break;
+    case RH_DECIMAL32:  REQUIRE(rh_slice_equal(rh_dec_decimal32(&d), value->bytes)); break;
+    case RH_DECIMAL64:  REQUIRE(rh_slice_equal(rh_dec_decimal64(&d), value->bytes)); break;
+    case RH_DECIMAL128: REQUIRE(rh_slice_equal(rh_dec_decimal128(&d), value->bytes)); break;
+    case RH_CHAR:       REQUIRE(rh_dec_char(&d) == value->character); break;
+    case RH_TIMESTAMP:  REQUIRE(rh_dec_timestamp(&d) == value->i); break;
+    case RH_UUID:       REQUIRE(rh_slice_equal(rh_dec_uuid(&d), value->bytes)); break;
+    case RH_BINARY:     REQUIRE(rh_slice_equal(rh_dec_binary(&d), value->bytes)); break;
+    case RH_STRING:     REQUIRE(rh_slice_equal(rh_dec_string(&d), value->bytes)); break;
+    case RH_SYMBOL:     REQUIRE(rh_slice_equal(rh_dec_symbol(&d), value->bytes)); break;
+    case RH_DESCRIBED: {
+        rh_value descriptor;
+        if (!rh_dec_described(&d, &descriptor)) return; /* its content may be bad where its shape was good */
+        rh_dec_skip(&d);
+        break;
+    }
+    default: rh_dec_skip(&d); break;
+    }
+    REQUIRE(d.status == RH_OK && rh_dec_left(&d) == 0);
+}
+
+/*
+ * Opens every compound down to `depth` with the public calls and tells whether all of it is valid. This is
+ * rh_value_check() written the way the library may not be: as a recursion.
+ */
+static bool is_valid(rh_dec *d, unsigned depth, size_t size);
+
+static bool elements_are_valid(const rh_value *value, unsigned depth, size_t size)
+{
+    rh_dec items;
+    if (depth == 0) return true;
+    uint32_t count = rh_value_items(value, &items);
+    for (; count > 0 && items.status == RH_OK; count--)
+        if (!is_valid(&items, depth - 1, size)) return false;
+    rh_dec_end(&items);
+    return items.status == RH_OK;
+}
+
+static bool array_is_valid(const rh_value *value, unsigned depth, size_t size)
+{
+    rh_array array;
+    rh_value element;
+    if (depth == 0) return true;
+    for (rh_value_array(value, &array); rh_array_next(&array, &element);) {
+        step(size);
+        write_again(&element, size);
+        if (element.type == RH_ARRAY && !array_is_valid(&element, depth - 1, size)) return false;
+        if ((element.type == RH_LIST || element.type == RH_MAP) && !elements_are_valid(&element, depth - 1, size)) return false;
+    }
+    return array.items.status == RH_OK;
+}
+
+static bool is_valid(rh_dec *d, unsigned depth, size_t size)
+{
+    rh_value value;
+    size_t   owed = 1;
+    do {
+        step(size);
+        if (rh_dec_peek(d) == RH_DESCRIBED) {
+            rh_dec_take(d, 1);
+            owed++;
+            continue;
+        }
+        const uint8_t *at = d->p;
+        if (!rh_dec_value(d, &value)) return false;
+        read_typed(rh_slice_of(at, (size_t)(d->p - at)), &value);
+        write_again(&value, (size_t)(d->p - at));
+        if (value.type == RH_ARRAY && !array_is_valid(&value, depth, size)) return false;
+        if ((value.type == RH_LIST || value.type == RH_MAP) && !elements_are_valid(&value, depth, size)) return false;
+        owed--;
+    } while (owed > 0);
+    return true;
+}
+
+static void printing_is_bounded(rh_slice encoded, bool valid)
+{
+    static char whole[1 << 16], part[64];
+    size_t      wanted = rh_value_print(encoded, whole, sizeof whole);
+    REQUIRE(wanted <= 64 + 32 * encoded.n);
+    if (wanted >= sizeof whole) return;
+    REQUIRE(strlen(whole) == wanted && rh_utf8_is(rh_slice_of(whole, wanted)));
+    REQUIRE((strstr(whole, "<malformed at byte ") != NULL) >= !valid);
+
+    size_t n = wanted % sizeof part;
+    memset(part, 'z', sizeof part);
+    REQUIRE(rh_value_print(encoded, part, n) == wanted);
+    REQUIRE(part[n] == 'z' && (n == 0 || strncmp(part, whole, strlen(part)) == 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    rh_slice all = rh_slice_of(data, size);
+    rh_value value;
+    rh_dec   skipped = rh_dec_of(all), read = rh_dec_of(all), opened = rh_dec_of(all);
+
+    if (size > 16384) return 0;
+    steps = 0;
+
+    rh_dec_skip(&skipped);
+    size_t whole = rh_value_size(all);
+    REQUIRE(whole <= size && (skipped.status == RH_OK) == (whole > 0));
+    REQUIRE(inside(rh_slice_of(skipped.p, 0), data, size));
+    if (whole > 0) REQUIRE((size_t)(skipped.p - data) == whole);
+
+    /* Decoding accepts no more than skipping and uses the same bytes. */
+    if (rh_dec_value(&read, &value)) {
+        REQUIRE(whole > 0 && read.p == skipped.p && inside(value.bytes, data, size));
+        read_typed(rh_slice_of(data, whole), &value);
+        write_again(&value, whole);
+    } else {
+        REQUIRE(value.type == RH_INVALID && read.status == RH_E_DECODE);
+        REQUIRE(whole == 0 || rh_value_check(rh_slice_of(data, whole)) == RH_E_DECODE);
+    }
+
+    bool valid = is_valid(&opened, RH_NESTING_MAX, size);
+    if (valid) REQUIRE(whole > 0 && opened.p == skipped.p);
+    if (whole > 0) REQUIRE((rh_value_check(rh_slice_of(data, whole)) == RH_OK) == valid);
+    if (whole < size) REQUIRE(rh_value_check(all) == RH_E_DECODE);
+
+    printing_is_bounded(all, valid && whole == size);
+    return 0;
+}
