@@ -412,8 +412,7 @@ RH_API bool rh_event_annotation(const rh_event *event, const char *key, rh_value
 
 /** Walks a map: for (rh_property_walk w = rh_event_properties(e); rh_property_next(&w, &property);) */
 typedef struct rh_property_walk {
-    rh_dec   items;
-    uint32_t left;
+    rh_dec items;
 } rh_property_walk;
 
 RH_API rh_property_walk rh_event_properties(const rh_event *event);  /* the application's, in the sender's order */

@@ -1,0 +1,29 @@
+/**
+ * event_data.h: from what a user says about an event to the sections of a message.
+ */
+#ifndef RH_EVENTHUB_EVENT_DATA_H
+#define RH_EVENTHUB_EVENT_DATA_H
+
+#include "eventhub/eventhub.h"
+
+/* Annotations of one's own beside a partition key are put together on the stack; senders have one or two. */
+#define RH_KEYED_ANNOTATIONS_MAX 32
+
+/** fields, and the places it points into. Not to be copied. */
+typedef struct rh_event_fields {
+    rh_message_fields  fields;
+    rh_amqp_properties properties;
+    rh_property        annotations[RH_KEYED_ANNOTATIONS_MAX + 1];
+    uint8_t            message_id[RH_MESSAGE_ID_MAX + 5], correlation_id[RH_MESSAGE_ID_MAX + 5];
+} rh_event_fields;
+
+/**
+ * key is the batch's, checked when it was made; absent: the event's own, if any. RH_E_ARGUMENT: text that is none,
+ * or too long. RH_E_CONFLICT: the event names another key than its batch.
+ */
+RH_NODISCARD rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, rh_slice key);
+
+/** Whether the service would take this as a partition key. */
+bool rh_partition_key_is(rh_slice key);
+
+#endif

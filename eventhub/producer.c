@@ -1,0 +1,343 @@
+#include "eventhub/producer.h"
+
+#include "eventhub/address.h"
+
+#define DEFAULT_BATCH_BYTES (1024u * 1024u)
+#define DEFAULT_BATCHES     3
+#define DEFAULT_IN_FLIGHT   1
+/* [2.5] of reason: a window of 2,048 frames is what a session has; more sends at once than that would only wait. */
+#define IN_FLIGHT_MAX       2048
+
+/* -- callbacks, and who may die in them ------------------------------------------------------------ */
+
+static void free_block(rh_producer *producer)
+{
+    rh_allocator allocator = producer->allocator;
+    allocator.free(allocator.user, producer, producer->memory);
+}
+
+void rh_producer_enter(rh_producer *producer)
+{
+    producer->inside++;
+}
+
+void rh_producer_leave(rh_producer *producer)
+{
+    producer->inside--;
+    if (producer->destroyed && !producer->inside && rh_attachment_is_gone(&producer->attachment)) free_block(producer);
+}
+
+/** on_closed comes when the link is down and every send has been told. */
+static void close_if_over(rh_producer *producer)
+{
+    if (!producer->down || producer->taken || producer->closed) return;
+    producer->closed = producer->settled = true;
+    rh_timer_cancel(producer->loop, &producer->timer);
+    if (producer->destroyed || producer->quiet || !producer->handler.on_closed) return;
+    producer->handler.on_closed(producer->user, producer, producer->error.status ? &producer->error : NULL);
+}
+
+void rh_producer_drained(rh_producer *producer)
+{
+    if (producer->down) close_if_over(producer);
+    else if (producer->closing) rh_attachment_close(&producer->attachment, producer->close_deadline);
+}
+
+void rh_producer_refresh(rh_producer *producer)
+{
+    producer->roomy = true;
+    if (producer->wants && !producer->destroyed) rh_producer_arm(producer, 0);
+}
+
+static void pay_ready(rh_producer *producer)
+{
+    if (!producer->wants || !producer->roomy || producer->destroyed || producer->closing || producer->down) return;
+    producer->wants = false;
+    if (producer->handler.on_ready) producer->handler.on_ready(producer->user, producer);
+}
+
+rh_status rh_producer_again(rh_producer *producer)
+{
+    producer->wants = true;
+    producer->roomy = false;
+    return RH_AGAIN;
+}
+
+/* -- time ------------------------------------------------------------------------------------------ */
+
+void rh_producer_arm(rh_producer *producer, rh_time at)
+{
+    if (at >= producer->armed || producer->destroyed) return;
+    producer->armed = at;
+    rh_timer_set(producer->loop, &producer->timer, at);
+}
+
+/** Deadlines mostly grow, so the timer is left where it was and looks around when it comes: a send costs no timer. */
+static void arm_next(rh_producer *producer)
+{
+    for (rh_send *send = producer->first; send; send = send->next)
+        rh_producer_arm(producer, send->state == RH_SEND_REFUSED ? 0 : send->deadline);
+    if (producer->closing && !producer->down) rh_producer_arm(producer, producer->close_deadline);
+}
+
+static void on_timer(void *user, rh_time now)
+{
+    rh_producer *producer = user;
+    producer->armed = RH_TIME_NEVER;
+    rh_producer_enter(producer);
+    bool late = producer->closing && producer->close_deadline <= now;
+    rh_sends_expire(producer, now, late);
+    if (!producer->destroyed) rh_sends_go(producer);
+    pay_ready(producer);
+    if (!producer->destroyed && !producer->closed) arm_next(producer);
+    rh_producer_leave(producer);
+}
+
+/* -- the link -------------------------------------------------------------------------------------- */
+
+static rh_status attach(void *user, rh_session *session, void *link_user, rh_link **link)
+{
+    rh_producer *producer = user;
+    uint8_t space[3 * RH_ADDRESS_MAX];
+    rh_enc e = rh_enc_of(space, sizeof space);
+    rh_link_opts opts = {
+        .name = rh_str(producer->link_name), .snd_settle_mode = RH_SND_UNSETTLED, .rcv_settle_mode = RH_RCV_FIRST,
+        .source = &(rh_amqp_source){ .address = rh_address_encode(&e, producer->name) },
+        .target = &(rh_amqp_target){ .address = rh_address_encode(&e, producer->path) },
+        .desired_capabilities = rh_capabilities_encode(&e, false),
+    };
+    return e.status ? e.status : rh_link_attach(session, &opts, link_user, link);
+}
+
+static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
+{
+    rh_producer *producer = user;
+    (void)link, (void)answer;
+    rh_producer_enter(producer);
+    producer->settled = true;
+    if (!producer->quiet && producer->handler.on_open) producer->handler.on_open(producer->user, producer);
+    if (!producer->destroyed) {
+        rh_sends_go(producer);
+        rh_producer_refresh(producer);
+    }
+    rh_producer_leave(producer);
+}
+
+static void on_credit(void *user)
+{
+    rh_producer *producer = user;
+    rh_sends_go(producer);
+}
+
+static void on_outcome(void *user, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_producer *producer = user;
+    rh_producer_enter(producer);
+    rh_sends_outcome(producer, delivery, outcome);
+    pay_ready(producer);
+    rh_producer_leave(producer);
+}
+
+static void on_down(void *user, const rh_error *error)
+{
+    rh_producer *producer = user;
+    rh_producer_enter(producer);
+    producer->down = true;
+    producer->error = *error;
+    if (error->status == RH_E_CLOSED) producer->closing = true;
+    rh_sends_end(producer, &producer->error);
+    rh_producer_leave(producer);
+}
+
+static void on_gone(void *user)
+{
+    rh_producer *producer = user;
+    rh_producer_enter(producer);
+    producer->down = true;
+    rh_sends_gone(producer);
+    rh_producer_leave(producer);
+}
+
+static const rh_attachment_handler handler = {
+    .attach = attach, .on_up = on_up, .on_credit = on_credit, .on_outcome = on_outcome, .on_down = on_down, .on_gone = on_gone,
+};
+
+/* -- open, close, destroy --------------------------------------------------------------------------- */
+
+static rh_status read_opts(const rh_producer_opts *given, rh_producer_opts *opts)
+{
+    memset(opts, 0, sizeof *opts);
+    if (given && given->size < offsetof(rh_producer_opts, partition) + sizeof opts->partition) return RH_E_ARGUMENT;
+    if (given) memcpy(opts, given, given->size < sizeof *opts ? given->size : sizeof *opts);
+    if (!opts->batch_bytes) opts->batch_bytes = DEFAULT_BATCH_BYTES;
+    if (!opts->batches) opts->batches = DEFAULT_BATCHES;
+    if (!opts->in_flight) opts->in_flight = DEFAULT_IN_FLIGHT;
+    bool sane = opts->batch_bytes <= INT32_MAX && opts->batches <= 1024 && opts->in_flight <= IN_FLIGHT_MAX;
+    if (opts->partition) sane = sane && *opts->partition && strlen(opts->partition) <= RH_PARTITION_ID_MAX;
+    if (opts->name) sane = sane && strlen(opts->name) <= RH_HUB_NAME_MAX;
+    return sane ? RH_OK : RH_E_ARGUMENT;
+}
+
+/** Slots: one for each send in flight, as many again for those told at their deadline and not yet let go. */
+static uint32_t slot_count(const rh_producer_opts *opts)
+{
+    return 2 * opts->in_flight + 2;
+}
+
+static size_t pool_bytes(const rh_producer_opts *opts)
+{
+    return opts->batches * rh_cells_round(sizeof(rh_batch) + 4 * RH_KEY_CHARACTERS_MAX + opts->batch_bytes);
+}
+
+static void lay_out(rh_producer *producer, uint8_t *behind, const rh_producer_opts *opts)
+{
+    uint32_t slots = slot_count(opts);
+    rh_cells_init(&producer->cells, behind, pool_bytes(opts));
+    behind += rh_cells_size(pool_bytes(opts));
+    producer->sends = (rh_send *)behind;
+    for (uint32_t i = 0; i < slots; i++) {
+        producer->sends[i] = (rh_send){ .next = producer->free_sends };
+        producer->free_sends = &producer->sends[i];
+    }
+    producer->path = (char *)(behind + slots * sizeof(rh_send));
+    producer->link_name = producer->path + RH_ADDRESS_MAX;
+    producer->name = producer->link_name + RH_ADDRESS_MAX;
+    rh_address_make(producer->path, rh_client_hub(producer->client), NULL, opts->partition);
+    rh_address_unique(producer->link_name, producer->loop, producer->path);
+    if (opts->name) memcpy(producer->name, opts->name, strlen(opts->name) + 1);
+    else memcpy(producer->name, producer->link_name, strlen(producer->link_name) + 1);
+    if (opts->partition) producer->partition = strrchr(producer->path, '/') + 1;
+}
+
+static rh_producer *make(rh_client *client, const rh_producer_opts *opts)
+{
+    size_t head = rh_cells_round(sizeof(rh_producer));
+    size_t n = head + rh_cells_size(pool_bytes(opts)) + slot_count(opts) * sizeof(rh_send) + 3 * RH_ADDRESS_MAX;
+    const rh_allocator *allocator = rh_client_allocator(client);
+    rh_producer *producer = allocator->alloc(allocator->user, n);
+    if (!producer) return NULL;
+    *producer = (rh_producer){
+        .client = client, .loop = rh_client_loop(client), .allocator = *allocator, .handler = opts->handler, .user = opts->user,
+        .batch_bytes = opts->batch_bytes, .in_flight = opts->in_flight, .memory = n, .armed = RH_TIME_NEVER, .idle = true,
+    };
+    producer->timer.fn = on_timer;
+    producer->timer.user = producer;
+    lay_out(producer, (uint8_t *)producer + head, opts);
+    return producer;
+}
+
+static rh_status open_until(rh_client *client, const rh_producer_opts *given, rh_time deadline, bool quiet, rh_producer **out)
+{
+    *out = NULL;
+    rh_producer_opts opts;
+    rh_status status = read_opts(given, &opts);
+    if (status) return status;
+    rh_producer *producer = make(client, &opts);
+    if (!producer) return RH_E_MEMORY;
+    producer->quiet = quiet;
+    status = rh_attachment_open(client, &producer->attachment, producer->path, &handler, producer, deadline);
+    if (status) free_block(producer);
+    else *out = producer;
+    return status;
+}
+
+rh_status rh_producer_open(rh_client *client, const rh_producer_opts *opts, rh_producer **out)
+{
+    return open_until(client, opts, 0, false, out);
+}
+
+rh_status rh_producer_open_wait(rh_client *client, const rh_producer_opts *opts, rh_producer **out, uint32_t timeout_ms, rh_error *error)
+{
+    *out = NULL;
+    rh_time deadline = rh_client_deadline(client, timeout_ms);
+    rh_producer *producer = NULL;
+    rh_status status = rh_loop_in_callback(rh_client_loop(client)) ? RH_E_REENTRANT : open_until(client, opts, deadline, true, &producer);
+    if (!status) status = rh_client_wait(client, &producer->settled, deadline);
+    if (!status && !producer->down) {
+        producer->quiet = false;
+        *out = producer;
+        return RH_OK;
+    }
+    if (!status) status = rh_producer_end_status(producer);
+    if (error && producer && producer->error.status == status) *error = producer->error;
+    else if (error) rh_error_own(error, status, "the producer did not open: ", rh_status_words(status), NULL);
+    rh_producer_destroy(producer);
+    return status;
+}
+
+void rh_producer_close(rh_producer *producer, rh_time deadline)
+{
+    if (producer->closing || producer->down) return;
+    producer->closing = true;
+    producer->close_deadline = deadline ? deadline : rh_client_deadline(producer->client, 0);
+    if (producer->taken) rh_producer_arm(producer, producer->close_deadline);
+    else rh_producer_drained(producer);
+}
+
+rh_status rh_producer_close_wait(rh_producer *producer, uint32_t timeout_ms, rh_error *error)
+{
+    rh_status status = RH_OK;
+    if (rh_loop_in_callback(producer->loop)) status = RH_E_REENTRANT;
+    if (!status && !producer->closed) {
+        rh_time deadline = rh_client_deadline(producer->client, timeout_ms);
+        rh_producer_close(producer, deadline);
+        status = rh_client_wait(producer->client, &producer->closed, deadline);
+    }
+    if (!status) status = producer->error.status;
+    if (error && status && status == producer->error.status) *error = producer->error;
+    else if (error && status) rh_error_own(error, status, "the producer did not close: ", rh_status_words(status), NULL);
+    return status;
+}
+
+void rh_producer_destroy(rh_producer *producer)
+{
+    if (!producer || producer->destroyed) return;
+    producer->destroyed = true;
+    rh_timer_cancel(producer->loop, &producer->timer);
+    if (!rh_attachment_is_gone(&producer->attachment)) rh_attachment_abandon(&producer->attachment);
+    else if (!producer->inside) free_block(producer);
+}
+
+/* -- inspect ---------------------------------------------------------------------------------------- */
+
+rh_status rh_producer_end_status(const rh_producer *producer)
+{
+    return producer->error.status ? producer->error.status : RH_E_CLOSED;
+}
+
+size_t rh_producer_max_bytes(const rh_producer *producer)
+{
+    rh_link *link = producer->down ? NULL : rh_attachment_link(&producer->attachment);
+    if (!link) return 0;
+    uint64_t theirs = rh_link_peer_max_message_size(link);
+    return theirs && theirs < producer->batch_bytes ? (size_t)theirs : producer->batch_bytes;
+}
+
+rh_status rh_producer_admit(rh_producer *producer, size_t bytes)
+{
+    if (producer->closing || producer->down) return rh_producer_end_status(producer);
+    size_t limit = rh_producer_max_bytes(producer);
+    if (bytes > (limit ? limit : producer->batch_bytes)) return RH_E_TOO_BIG;
+    if (producer->taken >= producer->in_flight || !producer->free_sends) return rh_producer_again(producer);
+    return RH_OK;
+}
+
+bool rh_producer_is_open(const rh_producer *producer)
+{
+    return !producer->closing && !producer->down && rh_attachment_link(&producer->attachment);
+}
+
+uint32_t rh_producer_in_flight(const rh_producer *producer)
+{
+    return producer->taken;
+}
+
+const char *rh_producer_partition(const rh_producer *producer)
+{
+    return producer->partition;
+}
+
+const rh_error *rh_producer_error(const rh_producer *producer)
+{
+    return &producer->error;
+}

@@ -1,0 +1,356 @@
+#include "eventhub/producer.h"
+
+#include "eventhub/event_data.h"
+
+#include <assert.h>
+
+/* -- the list of sends, in order ----------------------------------------------------------------- */
+
+static rh_send *take_slot(rh_producer *producer)
+{
+    rh_send *send = producer->free_sends;
+    producer->free_sends = send->next;
+    return send;
+}
+
+static void free_slot(rh_producer *producer, rh_send *send)
+{
+    send->state = RH_SEND_FREE;
+    send->batch = NULL;
+    send->delivery = NULL;
+    send->next = producer->free_sends;
+    producer->free_sends = send;
+}
+
+static void append(rh_producer *producer, rh_send *send)
+{
+    send->prev = producer->last;
+    send->next = NULL;
+    if (producer->last) producer->last->next = send;
+    else producer->first = send;
+    producer->last = send;
+    if (!producer->next_to_go) producer->next_to_go = send;
+    producer->taken++;
+    producer->idle = false;
+}
+
+static void unlink_send(rh_producer *producer, rh_send *send)
+{
+    if (send == producer->next_to_go) producer->next_to_go = send->next;
+    if (send->prev) send->prev->next = send->next;
+    else producer->first = send->next;
+    if (send->next) send->next->prev = send->prev;
+    else producer->last = send->prev;
+    producer->taken--;
+    producer->idle = producer->taken == 0;
+}
+
+/* -- how a send ends ------------------------------------------------------------------------------ */
+
+static void tell(rh_producer *producer, rh_batch *batch, void *tag, rh_status status, const rh_error *error)
+{
+    if (producer->destroyed || !producer->handler.on_sent) return;
+    rh_sent sent = {
+        .batch = rh_batch_is_single(batch) ? NULL : batch, .tag = tag, .events = batch->envelope.count,
+        .bytes = batch->envelope.used, .status = status, .error = status ? error : NULL,
+    };
+    producer->handler.on_sent(producer->user, producer, &sent);
+}
+
+static void answer(rh_send_wait *wait, rh_batch *batch, rh_status status, const rh_error *error)
+{
+    wait->done = true;
+    wait->status = status;
+    if (wait->error && status) *wait->error = *error;
+    if (status && !rh_batch_is_single(batch)) batch->state = RH_BATCH_KEPT;
+}
+
+/** Tells the outcome. The slot stays taken while the engine still points into the batch. */
+static void finish(rh_producer *producer, rh_send *send, rh_status status, const rh_error *error)
+{
+    rh_batch *batch = send->batch;
+    rh_send_wait *wait = send->wait;
+    void *tag = send->tag;
+    unlink_send(producer, send);
+    batch->state = RH_BATCH_TOLD;
+    send->wait = NULL;
+    if (send->delivery) send->state = RH_SEND_LATE;
+    else free_slot(producer, send); /* before the callback, which may send the next one */
+
+    if (wait) answer(wait, batch, status, error);
+    else tell(producer, batch, tag, status, error);
+    if (batch->state == RH_BATCH_TOLD) rh_batch_drop(batch);
+}
+
+static void finish_own(rh_producer *producer, rh_send *send, rh_status status, const char *words)
+{
+    rh_error error;
+    rh_error_own(&error, status, words, NULL, NULL);
+    finish(producer, send, status, &error);
+}
+
+static void after(rh_producer *producer)
+{
+    rh_producer_refresh(producer);
+    if (!producer->taken) rh_producer_drained(producer);
+}
+
+void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_send *send = rh_delivery_user(delivery);
+    assert(send && send->delivery == delivery);
+    send->delivery = NULL;
+    rh_batch_unlend(send->batch);
+    if (send->state == RH_SEND_LATE) {
+        free_slot(producer, send);
+        rh_producer_refresh(producer);
+        return;
+    }
+    /* The link died under it; on_down, next, says of what. */
+    if (outcome->kind == RH_DROPPED) send->state = RH_SEND_DROPPED;
+    else if (outcome->kind == RH_UNKNOWN) send->state = RH_SEND_UNKNOWN;
+    else if (outcome->kind == RH_ACCEPTED) finish(producer, send, RH_OK, NULL);
+    else {
+        rh_error error;
+        rh_status status = rh_error_of_outcome(&error, outcome);
+        finish(producer, send, status, &error);
+    }
+    if (producer->down) rh_sends_end(producer, &producer->error);
+    else rh_sends_go(producer);
+    after(producer);
+}
+
+static void expire(rh_producer *producer, rh_send *send)
+{
+    if (send->state == RH_SEND_REFUSED) {
+        finish_own(producer, send, send->refusal, rh_status_words(send->refusal));
+        return;
+    }
+    bool left = send->state == RH_SEND_UNKNOWN;
+    /* Once down, the link may not be asked any more, and what it still lends may have left. */
+    if (send->state == RH_SEND_FLYING) left = producer->down || rh_delivery_abort(send->delivery) != RH_OK;
+    if (left) finish_own(producer, send, RH_E_OUTCOME_UNKNOWN, "the deadline passed without an answer from the service");
+    else finish_own(producer, send, RH_E_TIMEOUT, "the deadline passed before the event could leave");
+}
+
+void rh_sends_expire(rh_producer *producer, rh_time now, bool all)
+{
+    bool any = false;
+    for (rh_send *send = producer->first, *next; send; send = next) {
+        next = send->next;
+        if (!all && send->state != RH_SEND_REFUSED && send->deadline > now) continue;
+        any = true;
+        expire(producer, send);
+        next = producer->first; /* the callback may have ended others */
+        if (producer->destroyed) break;
+    }
+    if (!any) return;
+    if (!producer->down && rh_attachment_link(&producer->attachment)) rh_client_wake(producer->client);
+    after(producer);
+}
+
+void rh_sends_end(rh_producer *producer, const rh_error *why)
+{
+    rh_error error = *why;
+    if (error.status == RH_OK) rh_error_own(&error, RH_E_CLOSED, "the producer was closed", NULL, NULL);
+    rh_send *send = producer->first;
+    while (send) {
+        if (send->state == RH_SEND_FLYING) {
+            send = send->next;
+            continue;
+        }
+        if (send->state == RH_SEND_UNKNOWN) {
+            rh_error unknown;
+            rh_error_own(&unknown, RH_E_OUTCOME_UNKNOWN, "no answer came before the end: ", error.description, NULL);
+            finish(producer, send, RH_E_OUTCOME_UNKNOWN, &unknown);
+        } else {
+            finish(producer, send, error.status, &error);
+        }
+        send = producer->first;
+    }
+    after(producer);
+}
+
+void rh_sends_gone(rh_producer *producer)
+{
+    for (rh_send *send = producer->first; send; send = send->next) {
+        if (send->state != RH_SEND_FLYING) continue;
+        send->delivery = NULL;
+        rh_batch_unlend(send->batch);
+        send->state = RH_SEND_UNKNOWN;
+    }
+    rh_sends_end(producer, &producer->error);
+}
+
+/* -- out ------------------------------------------------------------------------------------------ */
+
+static rh_status go(rh_send *send, rh_link *link)
+{
+    rh_batch *batch = send->batch;
+    rh_slice bytes = rh_envelope_bytes(&batch->envelope);
+    rh_transfer transfer = { .parts = &bytes, .part_count = 1, .message_format = batch->format, .user = send };
+    rh_status status = rh_link_send(link, &transfer, &send->delivery);
+    if (status) return status;
+    send->state = RH_SEND_FLYING;
+    batch->lent++;
+    return RH_OK;
+}
+
+/* The client's delivery slots may all be others': nobody tells us when one is free, so look again soon. */
+#define RETRY_SLOT RH_MS(1)
+
+void rh_sends_go(rh_producer *producer)
+{
+    rh_link *link = producer->down ? NULL : rh_attachment_link(&producer->attachment);
+    bool any = false;
+    while (link && producer->next_to_go) {
+        rh_send *send = producer->next_to_go;
+        rh_status status = go(send, link);
+        if (status == RH_AGAIN) {
+            bool others = rh_link_credit_left(link) && !rh_link_unsettled(link);
+            if (others) rh_producer_arm(producer, rh_time_after(rh_loop_now(producer->loop), RETRY_SLOT));
+            break;
+        }
+        if (status == RH_E_STATE) break; /* on its way down: on_down ends what waits */
+        producer->next_to_go = send->next;
+        any = true;
+        if (status == RH_OK) continue;
+        send->state = RH_SEND_REFUSED;
+        send->refusal = status;
+        rh_producer_arm(producer, 0);
+    }
+    if (any) rh_client_wake(producer->client);
+}
+
+static void submit(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag, rh_send_wait *wait)
+{
+    rh_send *send = take_slot(producer);
+    if (!deadline) deadline = rh_client_deadline(producer->client, 0);
+    *send = (rh_send){ .batch = batch, .tag = tag, .wait = wait, .deadline = deadline, .state = RH_SEND_WAITING };
+    batch->state = RH_BATCH_SENT;
+    append(producer, send);
+    rh_producer_arm(producer, deadline);
+    rh_sends_go(producer);
+}
+
+static rh_status send_batch(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag, rh_send_wait *wait)
+{
+    if (batch->producer != producer || !batch->envelope.count) return RH_E_ARGUMENT;
+    if (batch->state == RH_BATCH_SENT || batch->state == RH_BATCH_DEAD) return RH_E_STATE;
+    rh_status status = rh_producer_admit(producer, batch->envelope.used);
+    if (status) return status;
+    if (batch->state == RH_BATCH_FILLING) rh_batch_seal(batch);
+    submit(producer, batch, deadline, tag, wait);
+    return RH_OK;
+}
+
+static rh_status encode_single(rh_producer *producer, const rh_message_fields *fields, rh_batch **out)
+{
+    size_t n = rh_message_size(fields);
+    rh_status status = rh_producer_admit(producer, n);
+    if (status) return status;
+    rh_batch *batch = rh_batch_take(producer, rh_slice_of(NULL, 0), n);
+    if (!batch) return rh_producer_again(producer);
+    rh_enc enc = rh_enc_of(batch->envelope.p, n);
+    status = rh_message_write(&enc, fields);
+    if (status) {
+        rh_batch_drop(batch);
+        return status;
+    }
+    batch->format = RH_FORMAT_MESSAGE;
+    batch->envelope.used = n;
+    batch->envelope.count = 1;
+    *out = batch;
+    return RH_OK;
+}
+
+static rh_status send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline, void *tag, rh_send_wait *wait)
+{
+    if (event->partition_key.p && producer->partition) return RH_E_CONFLICT;
+    rh_event_fields fields;
+    rh_batch *batch = NULL;
+    rh_status status = rh_event_fields_of(&fields, event, rh_slice_of(NULL, 0));
+    if (!status) status = encode_single(producer, &fields.fields, &batch);
+    if (!status) submit(producer, batch, deadline, tag, wait);
+    return status;
+}
+
+rh_status rh_producer_send(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag)
+{
+    return send_batch(producer, batch, deadline, tag, NULL);
+}
+
+rh_status rh_producer_send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline, void *tag)
+{
+    return send_event(producer, event, deadline, tag, NULL);
+}
+
+/* -- out, and wait -------------------------------------------------------------------------------- */
+
+/** Ends the send that `wait`, on the stack of its caller, belongs to. */
+static void give_up(rh_producer *producer, rh_send_wait *wait)
+{
+    for (rh_send *send = producer->first; send; send = send->next) {
+        if (send->wait != wait) continue;
+        expire(producer, send);
+        if (!producer->down && rh_attachment_link(&producer->attachment)) rh_client_wake(producer->client);
+        after(producer);
+        return;
+    }
+}
+
+/** What is sent and waited for: a batch, or else an event. */
+struct cargo {
+    rh_batch            *batch;
+    const rh_event_data *event;
+};
+
+static rh_status load(rh_producer *producer, const struct cargo *cargo, rh_time deadline, rh_send_wait *wait)
+{
+    if (cargo->batch) return send_batch(producer, cargo->batch, deadline, NULL, wait);
+    return send_event(producer, cargo->event, deadline, NULL, wait);
+}
+
+static rh_status refused(rh_producer *producer, rh_status status, rh_error *error)
+{
+    if (!error) return status;
+    if (status == producer->error.status) *error = producer->error;
+    else rh_error_own(error, status, rh_status_words(status), NULL, NULL);
+    return status;
+}
+
+static rh_status send_wait(rh_producer *producer, const struct cargo *cargo, uint32_t timeout_ms, rh_error *error)
+{
+    if (rh_loop_in_callback(producer->loop)) return refused(producer, RH_E_REENTRANT, error);
+    if (producer->down) return refused(producer, rh_producer_end_status(producer), error);
+
+    rh_time deadline = rh_client_deadline(producer->client, timeout_ms);
+    rh_send_wait wait = { .error = error };
+    rh_status status;
+    while ((status = load(producer, cargo, deadline, &wait)) == RH_AGAIN) {
+        status = rh_client_wait(producer->client, &producer->roomy, deadline);
+        if (status) break;
+    }
+    if (status) return refused(producer, status, error);
+
+    status = rh_client_wait(producer->client, &wait.done, deadline);
+    if (!wait.done) give_up(producer, &wait);
+    return wait.done ? wait.status : refused(producer, status, error);
+}
+
+rh_status rh_producer_send_wait(rh_producer *producer, rh_batch *batch, uint32_t timeout_ms, rh_error *error)
+{
+    return send_wait(producer, &(struct cargo){ .batch = batch }, timeout_ms, error);
+}
+
+rh_status rh_producer_send_event_wait(rh_producer *producer, const rh_event_data *event, uint32_t timeout_ms, rh_error *error)
+{
+    return send_wait(producer, &(struct cargo){ .event = event }, timeout_ms, error);
+}
+
+rh_status rh_producer_flush_wait(rh_producer *producer, uint32_t timeout_ms)
+{
+    if (rh_loop_in_callback(producer->loop)) return RH_E_REENTRANT;
+    if (!producer->taken) return RH_OK;
+    return rh_client_wait(producer->client, &producer->idle, rh_client_deadline(producer->client, timeout_ms));
+}
