@@ -241,7 +241,8 @@ static int move_events(struct job *job)
         tell_progress(job, false);
     }
     /* Whatever comes beyond the count is an event doubled: a moment to see it. */
-    if (!job->failed) (void)rh_loop_run(job->loop, rh_time_after(rh_loop_now(job->loop), RH_MS(50)));
+    if (!job->failed && rh_loop_run(job->loop, rh_time_after(rh_loop_now(job->loop), RH_MS(50))) != RH_OK)
+        return failed(job, "loop", RH_E_SYSTEM, NULL);
     tell_progress(job, true);
     return job->failed ? FAILED : DONE;
 }

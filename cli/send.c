@@ -120,8 +120,10 @@ static int pause_between(struct sending *s)
     int code = flush(s);
     if (code != DONE) return code;
     rh_time until = rh_time_after(rh_loop_now(s->connection.loop), s->opts->interval);
-    while (!rh_interrupted() && rh_loop_now(s->connection.loop) < until) (void)rh_loop_turn(s->connection.loop, until);
-    return DONE;
+    rh_status status = RH_OK;
+    while (status == RH_OK && !rh_interrupted() && rh_loop_now(s->connection.loop) < until)
+        status = rh_loop_turn(s->connection.loop, until);
+    return status == RH_OK ? DONE : failed_plainly(s, status, rh_status_words(status));
 }
 
 /*
@@ -136,7 +138,8 @@ static int wait_for_input(struct sending *s)
     while (code == DONE && !rh_interrupted() && !rh_producer_error(s->producer)->status) {
         if (poll(fds, 2, -1) < 0) continue; /* EINTR: the loop looks at the interrupt */
         if (fds[0].revents) return DONE;
-        (void)rh_loop_run(s->connection.loop, RH_NOWAIT);
+        rh_status status = rh_loop_run(s->connection.loop, RH_NOWAIT);
+        if (status != RH_OK) return failed_plainly(s, status, rh_status_words(status));
     }
     const rh_error *error = rh_producer_error(s->producer);
     return code == DONE && error->status ? failed(s, error) : code;
