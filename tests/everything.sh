@@ -1,0 +1,21 @@
+# Sourced by run.sh: what `make test` runs beyond `make check`.
+
+echo "the program and strangers"
+part cli 240 tests/cli.sh
+part interop 400 tests/interop/run.sh
+part main_job 60 "$BUILD/ringhub" run --rounds 1
+part install 120 tests/install.sh
+
+echo "epoll instead of the ring"
+units .epoll '^(transport|tls|eventhub)' RH_LOOP=epoll
+RH_LOOP=epoll part cli.epoll 240 tests/cli.sh
+RH_LOOP=epoll part interop.epoll 400 tests/interop/run.sh
+RH_LOOP=epoll part main_job.epoll 60 "$BUILD/ringhub" run --rounds 1
+
+echo "the ring of Debian 12's own kernel"
+units .6.1 '^(transport|tls|eventhub)' RH_RING_FEATURES=6.1
+RH_RING_FEATURES=6.1 part interop.6.1 400 tests/interop/run.sh
+RH_RING_FEATURES=6.1 part main_job.6.1 60 "$BUILD/ringhub" run --rounds 1
+
+echo "as a plain user"
+part plain_user 300 tests/plain_user.sh
