@@ -1,0 +1,335 @@
+#include "eventhub/connection.h"
+
+/* The output ring was full: what did not fit is tried again after about one turn. */
+#define RETRY RH_MS(1)
+
+static void set_timer(rh_attachment *a, rh_time at)
+{
+    rh_timer_set(a->client->loop, &a->timer, at);
+}
+
+static void poke(rh_attachment *a)
+{
+    rh_client_poke(a->client, &a->timer);
+}
+
+static void unlink_attachment(rh_attachment *a)
+{
+    rh_client *client = a->client;
+    if (a->prev) a->prev->next = a->next;
+    else client->attachments = a->next;
+    if (a->next) a->next->prev = a->prev;
+    a->prev = a->next = NULL;
+    client->attachment_count--;
+}
+
+/* The last step. After the callback the attachment may be no memory any more. */
+static void go(rh_attachment *a)
+{
+    rh_timer_cancel(a->client->loop, &a->timer);
+    rh_grant_drop(a->grant);
+    a->grant = NULL;
+    unlink_attachment(a);
+    a->state = RH_ATTACHMENT_GONE;
+    a->handler->on_gone(a->user);
+}
+
+/* Asks the peer to end what is still there: the link first, so that it learns why, then the session. */
+static void leave(rh_attachment *a)
+{
+    if (!a->session) {
+        go(a);
+        return;
+    }
+    rh_status status = RH_OK;
+    if (a->link && !a->ending) {
+        status    = rh_link_detach(a->link, true, NULL, NULL);
+        a->ending = status != RH_AGAIN;
+    } else if (!a->link) {
+        status = rh_session_end(a->session, NULL, NULL);
+    }
+    if (status == RH_AGAIN) set_timer(a, rh_time_after(rh_loop_now(a->client->loop), RETRY));
+    else rh_timer_cancel(a->client->loop, &a->timer);
+    rh_client_wake(a->client);
+}
+
+/* Tells on_down with a->error and lets go of the engine. */
+static void down(rh_attachment *a)
+{
+    bool told = a->state == RH_ATTACHMENT_LEAVING;
+    a->state  = RH_ATTACHMENT_LEAVING;
+    /* The handler may abandon the attachment or destroy the client; neither frees it before on_gone. */
+    if (!told && !a->silent) a->handler->on_down(a->user, &a->error);
+    leave(a);
+}
+
+static void fail(rh_attachment *a, const rh_error *error)
+{
+    a->error = *error;
+    down(a);
+}
+
+static void attach(rh_attachment *a)
+{
+    rh_client *client = a->client;
+    rh_status  status = RH_OK;
+    if (!a->session) status = rh_session_begin(client->engine, NULL, &a->endpoint, &a->session);
+    if (status == RH_OK) status = a->handler->attach(a->user, a->session, &a->endpoint, &a->link);
+    if (status == RH_OK) {
+        a->state = RH_ATTACHMENT_ATTACHING;
+        set_timer(a, a->deadline);
+        rh_client_wake(client);
+    } else if (status == RH_AGAIN) {
+        rh_time again = rh_time_after(rh_loop_now(client->loop), RETRY);
+        set_timer(a, again < a->deadline ? again : a->deadline);
+        rh_client_wake(client);
+    } else {
+        rh_error_own(&a->error, status, "cannot attach ", a->grant->audience, NULL);
+        down(a);
+    }
+}
+
+static const char *waiting_for(const rh_attachment *a)
+{
+    if (a->state == RH_ATTACHMENT_CLOSING) return "the service did not answer the detach of ";
+    if (a->state == RH_ATTACHMENT_ATTACHING) return "the service did not answer the attach of ";
+    if (a->client->state != RH_CLIENT_OPEN) return "no connection within the time given to open ";
+    return "$cbs did not answer within the time given to open ";
+}
+
+static void late(rh_attachment *a)
+{
+    rh_error_own(&a->error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
+    down(a);
+}
+
+static void step(rh_attachment *a, rh_time now)
+{
+    if (a->state == RH_ATTACHMENT_LEAVING) leave(a);
+    else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
+    else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
+    else if (now >= a->deadline) late(a);
+    else if (a->state == RH_ATTACHMENT_WAITING && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
+    else set_timer(a, a->deadline);
+}
+
+static void on_timer(void *user, rh_time now)
+{
+    rh_attachment *a      = user;
+    rh_client     *client = a->client;
+    rh_client_enter(client);
+    step(a, now);
+    rh_client_leave(client);
+}
+
+/* -- what the engine tells ----------------------------------------------------------------------- */
+
+static rh_attachment *of(rh_endpoint *endpoint)
+{
+    return (rh_attachment *)(void *)endpoint;
+}
+
+static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach *answer)
+{
+    rh_attachment *a = of(endpoint);
+    if (a->state != RH_ATTACHMENT_ATTACHING) return;
+    a->state = RH_ATTACHMENT_UP;
+    rh_timer_cancel(a->client->loop, &a->timer);
+    if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
+}
+
+/* A peer that ends without an error still ended something that was wanted. */
+static void explain(rh_attachment *a, const rh_error *error, const char *words)
+{
+    a->error = *error;
+    if (a->error.status == RH_OK) rh_error_own(&a->error, RH_E_DETACHED, words, a->grant->audience, NULL);
+    else rh_error_refine(&a->error);
+}
+
+static void on_detach(rh_endpoint *endpoint, rh_link *link, const rh_error *error)
+{
+    rh_attachment *a = of(endpoint);
+    (void)link;
+    a->link = NULL;
+    if (a->state == RH_ATTACHMENT_ATTACHING || a->state == RH_ATTACHMENT_UP) explain(a, error, "the service detached ");
+    down(a);
+}
+
+static void on_end(rh_endpoint *endpoint, const rh_error *error)
+{
+    rh_attachment *a = of(endpoint);
+    a->session       = NULL;
+    a->link          = NULL;
+    if (a->state != RH_ATTACHMENT_LEAVING && a->state != RH_ATTACHMENT_CLOSING) explain(a, error, "the service ended the session of ");
+    down(a);
+}
+
+static void on_credit(rh_endpoint *endpoint, rh_link *link)
+{
+    rh_attachment *a = of(endpoint);
+    (void)link;
+    if (a->state == RH_ATTACHMENT_UP && a->handler->on_credit) a->handler->on_credit(a->user);
+}
+
+static void on_drained(rh_endpoint *endpoint, rh_link *link)
+{
+    rh_attachment *a = of(endpoint);
+    (void)link;
+    if (a->state == RH_ATTACHMENT_UP && a->handler->on_drained) a->handler->on_drained(a->user);
+}
+
+static void on_gather(rh_endpoint *endpoint, rh_link *link)
+{
+    rh_attachment *a = of(endpoint);
+    if (a->state == RH_ATTACHMENT_UP && a->handler->on_gather) a->handler->on_gather(a->user, link);
+}
+
+static void on_delivery(rh_endpoint *endpoint, rh_link *link, const rh_incoming *in)
+{
+    rh_attachment *a = of(endpoint);
+    (void)link;
+    if (a->state == RH_ATTACHMENT_UP && a->handler->on_delivery) a->handler->on_delivery(a->user, in);
+}
+
+static void on_outcome(rh_endpoint *endpoint, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_attachment *a = of(endpoint);
+    (void)link;
+    if (a->handler->on_outcome) a->handler->on_outcome(a->user, delivery, outcome);
+}
+
+static const rh_endpoint_ops attachment_ops = {
+    .on_end      = on_end,
+    .on_attach   = on_attach,
+    .on_detach   = on_detach,
+    .on_credit   = on_credit,
+    .on_drained  = on_drained,
+    .on_gather   = on_gather,
+    .on_delivery = on_delivery,
+    .on_outcome  = on_outcome,
+};
+
+/* -- what the owner asks ------------------------------------------------------------------------- */
+
+rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *path, const rh_attachment_handler *handler, void *user,
+                             rh_time deadline)
+{
+    if (!rh_attachment_is_gone(a)) return RH_E_STATE;
+    if (client->closing || client->destroyed) return RH_E_CLOSED;
+    if (client->state >= RH_CLIENT_CLOSING) return client->error.status ? RH_E_CONNECTION_LOST : RH_E_CLOSED;
+    if (client->attachment_count >= client->attachments_max) return RH_E_LIMIT;
+
+    memset(a, 0, sizeof *a);
+    rh_status status = rh_grant_take(client, path, &a->grant);
+    if (status) return status;
+    a->endpoint.ops = &attachment_ops;
+    a->client       = client;
+    a->handler      = handler;
+    a->user         = user;
+    a->deadline     = deadline ? deadline : rh_client_deadline(client, 0);
+    a->state        = RH_ATTACHMENT_WAITING;
+    a->timer.fn     = on_timer;
+    a->timer.user   = a;
+    a->next         = client->attachments;
+    if (a->next) a->next->prev = a;
+    client->attachments = a;
+    client->attachment_count++;
+
+    status = client->state == RH_CLIENT_IDLE ? rh_client_connect(client) : RH_OK;
+    if (status) {
+        rh_grant_drop(a->grant);
+        unlink_attachment(a);
+        memset(a, 0, sizeof *a);
+        return status;
+    }
+    poke(a);
+    return RH_OK;
+}
+
+void rh_attachment_close(rh_attachment *a, rh_time deadline)
+{
+    if (a->state == RH_ATTACHMENT_GONE || a->state >= RH_ATTACHMENT_CLOSING) return;
+    a->state    = RH_ATTACHMENT_CLOSING;
+    a->deadline = deadline ? deadline : rh_client_deadline(a->client, 0);
+    memset(&a->error, 0, sizeof a->error);
+    if (a->link && rh_link_detach(a->link, true, NULL, NULL) != RH_AGAIN) {
+        a->ending = true;
+        rh_client_wake(a->client);
+        set_timer(a, a->deadline);
+    } else {
+        poke(a);
+    }
+}
+
+void rh_attachment_abandon(rh_attachment *a)
+{
+    if (a->state == RH_ATTACHMENT_GONE) return;
+    a->silent = true;
+    rh_attachment_close(a, 0);
+}
+
+bool rh_attachment_is_gone(const rh_attachment *a)
+{
+    return a->state == RH_ATTACHMENT_GONE;
+}
+
+rh_link *rh_attachment_link(const rh_attachment *a)
+{
+    return a->state == RH_ATTACHMENT_UP ? a->link : NULL;
+}
+
+rh_client *rh_attachment_client(const rh_attachment *a)
+{
+    return a->client;
+}
+
+/* -- what the client tells all of them ----------------------------------------------------------- */
+
+static void poke_waiting(rh_client *client, const rh_grant *grant)
+{
+    for (rh_attachment *a = client->attachments; a; a = a->next)
+        if (a->state == RH_ATTACHMENT_WAITING && (!grant || a->grant == grant)) poke(a);
+}
+
+void rh_attachments_opened(rh_client *client)
+{
+    poke_waiting(client, NULL);
+}
+
+void rh_attachments_granted(rh_client *client, const rh_grant *grant)
+{
+    poke_waiting(client, grant);
+}
+
+void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_error *error)
+{
+    for (rh_attachment *a = client->attachments; a; a = a->next) {
+        if (a->grant != grant || a->state >= RH_ATTACHMENT_CLOSING) continue;
+        a->error = *error;
+        poke(a);
+    }
+}
+
+void rh_attachments_end(rh_client *client, const rh_error *error)
+{
+    /* A handler may end or open others, so the list is walked from its head after every call. */
+    rh_attachment *a = client->attachments;
+    while (a) {
+        if (a->state == RH_ATTACHMENT_LEAVING) {
+            a = a->next;
+            continue;
+        }
+        if (a->state == RH_ATTACHMENT_CLOSING) down(a);
+        else fail(a, error);
+        a = client->attachments;
+    }
+}
+
+void rh_attachments_release(rh_client *client)
+{
+    rh_attachment *a = client->attachments;
+    while (a) {
+        go(a);
+        a = client->attachments;
+    }
+}

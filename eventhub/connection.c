@@ -1,0 +1,380 @@
+#include "eventhub/connection.h"
+
+/* -- callbacks that nest ------------------------------------------------------------------------- */
+
+static void finish(rh_client *client);
+static void arm(rh_client *client);
+
+void rh_client_enter(rh_client *client)
+{
+    client->busy++;
+}
+
+void rh_client_leave(rh_client *client)
+{
+    if (--client->busy > 0) return;
+    if (client->destroyed) finish(client);
+    else arm(client);
+}
+
+void rh_client_poke(rh_client *client, rh_timer *timer)
+{
+    rh_timer_set(client->loop, timer, rh_loop_now(client->loop));
+}
+
+void rh_client_set_state(rh_client *client, rh_client_state state)
+{
+    client->state = state;
+    if (client->destroyed || !client->handler.on_state) return;
+    client->handler.on_state(client->user, client, state, client->error.status ? &client->error : NULL);
+}
+
+void rh_client_why_closed(const rh_client *client, rh_error *error)
+{
+    if (client->error.status) {
+        *error = client->error;
+    } else {
+        rh_error_own(error, RH_E_CLOSED, "the client is closed", NULL, NULL);
+    }
+}
+
+/* -- time ---------------------------------------------------------------------------------------- */
+
+/* One timer for the engine and for the end of connecting or closing, whichever is sooner. */
+static void arm(rh_client *client)
+{
+    rh_time at = client->closing ? rh_loop_now(client->loop) : client->deadline;
+    if (client->pipe_up) {
+        rh_time engine = rh_engine_deadline(client->engine);
+        if (engine < at) at = engine;
+    }
+    if (at == RH_TIME_NEVER) rh_timer_cancel(client->loop, &client->timer);
+    else rh_timer_set(client->loop, &client->timer, at);
+}
+
+void rh_client_wake(rh_client *client)
+{
+    if (client->pipe_up && rh_engine_wants_output(client->engine)) rh_pipe_wake(client->pipe);
+    if (client->busy == 0) arm(client);
+}
+
+/* A failure in our own words, with the peer's name behind them. */
+static void own_error(const rh_client *client, rh_error *error, rh_status status, const char *words)
+{
+    rh_error_own(error, status, words, client->settings.dial_host, NULL);
+}
+
+/* Nothing is left of the connection. */
+static void conclude(rh_client *client)
+{
+    client->deadline = RH_TIME_NEVER;
+    if (client->state != RH_CLIENT_CLOSED) rh_client_set_state(client, RH_CLIENT_CLOSED);
+    rh_client_closed_fn closed = client->closed;
+    client->closed             = NULL;
+    if (closed && !client->destroyed) closed(client->closed_user, client, client->error.status ? &client->error : NULL);
+}
+
+static void close_now(rh_client *client)
+{
+    rh_error closed;
+    bool     opened = client->state == RH_CLIENT_OPEN;
+    client->closing = false;
+    own_error(client, &closed, RH_E_CLOSED, "the client was closed: ");
+    rh_connection_end(client, &closed);
+    if (!client->pipe) conclude(client);
+    else if (!opened) rh_connection_cut(client);
+}
+
+static void late(rh_client *client)
+{
+    rh_error error;
+    client->deadline = RH_TIME_NEVER;
+    if (client->state == RH_CLIENT_CONNECTING) {
+        own_error(client, &error, RH_E_TIMEOUT, "no connection in time to ");
+        rh_connection_end(client, &error);
+    } else if (client->error.status == RH_OK) {
+        own_error(client, &client->error, RH_E_TIMEOUT, "the close was not answered in time by ");
+    }
+    rh_connection_cut(client);
+}
+
+static void on_timer(void *user, rh_time now)
+{
+    rh_client *client = user;
+    rh_client_enter(client);
+    if (client->closing) {
+        close_now(client);
+    } else if (now >= client->deadline) {
+        late(client);
+    } else if (client->engine) {
+        rh_engine_tick(client->engine, now);
+        rh_client_wake(client);
+    }
+    rh_client_leave(client);
+}
+
+/* -- what the engine tells ----------------------------------------------------------------------- */
+
+static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
+{
+    rh_client *client = user;
+    (void)engine, (void)open;
+    if (client->state != RH_CLIENT_CONNECTING) return;
+    client->deadline = RH_TIME_NEVER;
+    rh_client_set_state(client, RH_CLIENT_OPEN);
+    rh_attachments_opened(client);
+    rh_inquiries_poke(client);
+}
+
+static void on_close(void *user, rh_engine *engine, const rh_error *error)
+{
+    rh_client *client = user;
+    rh_error   story  = *error;
+    (void)engine;
+    if (client->state < RH_CLIENT_CLOSING) {
+        if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
+        else rh_error_refine(&story);
+        rh_connection_end(client, &story);
+    }
+    if (client->pipe) rh_pipe_close(client->pipe, client->pipe_up);
+}
+
+static rh_endpoint *endpoint_of_link(rh_link *link)
+{
+    return rh_link_user(link);
+}
+
+/* A service has no business attaching to a client. */
+static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint) endpoint->ops->on_attach(endpoint, link, attach);
+    else if (rh_link_is_pending(link)) (void)rh_link_refuse(link, "amqp:not-allowed", "this client takes no links");
+}
+
+static void on_end(void *user, rh_session *session, const rh_error *error)
+{
+    rh_endpoint *endpoint = rh_session_user(session);
+    (void)user;
+    if (endpoint) endpoint->ops->on_end(endpoint, error);
+}
+
+static void on_detach(void *user, rh_link *link, bool closed, const rh_error *error)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user, (void)closed;
+    if (endpoint) endpoint->ops->on_detach(endpoint, link, error);
+}
+
+static void on_credit(void *user, rh_link *link)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint && endpoint->ops->on_credit) endpoint->ops->on_credit(endpoint, link);
+}
+
+static void on_drained(void *user, rh_link *link)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint && endpoint->ops->on_drained) endpoint->ops->on_drained(endpoint, link);
+}
+
+static void on_gather(void *user, rh_link *link)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint && endpoint->ops->on_gather) endpoint->ops->on_gather(endpoint, link);
+}
+
+static void on_delivery(void *user, rh_link *link, const rh_incoming *in)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint && endpoint->ops->on_delivery) endpoint->ops->on_delivery(endpoint, link, in);
+}
+
+static void on_outcome(void *user, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_endpoint *endpoint = endpoint_of_link(link);
+    (void)user;
+    if (endpoint && endpoint->ops->on_outcome) endpoint->ops->on_outcome(endpoint, link, delivery, outcome);
+}
+
+static void on_frame(void *user, rh_engine *engine, bool outgoing, uint8_t type, uint16_t channel, rh_slice body)
+{
+    rh_client *client = user;
+    char       text[1024];
+    (void)engine, (void)type;
+    if (client->destroyed) return;
+    if (body.n == 0) memcpy(text, "heartbeat", sizeof "heartbeat");
+    else (void)rh_performative_print(body, text, sizeof text);
+    client->handler.on_frame(client->user, client, outgoing, channel, text);
+}
+
+#define ENGINE_HANDLER                                                                                                   \
+    .on_open = on_open, .on_end = on_end, .on_attach = on_attach, .on_detach = on_detach, .on_credit = on_credit,        \
+    .on_drained = on_drained, .on_gather = on_gather, .on_delivery = on_delivery, .on_outcome = on_outcome, .on_close = on_close
+
+static const rh_engine_handler engine_handler = { ENGINE_HANDLER };
+/* Printing every frame costs more than sending it: only for those who look. */
+static const rh_engine_handler tracing_handler = { ENGINE_HANDLER, .on_frame = on_frame };
+
+/* -- what the pipe tells ------------------------------------------------------------------------- */
+
+static void pipe_on_up(void *user, rh_pipe *pipe)
+{
+    rh_client *client = user;
+    rh_client_enter(client);
+    client->pipe_up = true;
+    rh_pipe_wake(pipe);
+    rh_client_leave(client);
+}
+
+static size_t pipe_frame_size(void *user, const uint8_t *bytes, size_t n)
+{
+    rh_client *client = user;
+    return rh_engine_frame_size(client->engine, bytes, n);
+}
+
+static size_t pipe_input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
+{
+    rh_client *client = user;
+    (void)pipe;
+    rh_client_enter(client);
+    size_t used = rh_engine_input(client->engine, bytes, n, rh_loop_now(client->loop));
+    rh_client_wake(client);
+    rh_client_leave(client);
+    return used;
+}
+
+static bool pipe_wants_input(void *user)
+{
+    rh_client *client = user;
+    return rh_engine_wants_input(client->engine);
+}
+
+static size_t pipe_output(void *user, rh_iov *iov, size_t max)
+{
+    rh_client *client = user;
+    return rh_engine_output(client->engine, iov, max);
+}
+
+static void pipe_sent(void *user, size_t n)
+{
+    rh_client *client = user;
+    rh_client_enter(client);
+    rh_engine_sent(client->engine, n, rh_loop_now(client->loop));
+    rh_client_wake(client);
+    rh_client_leave(client);
+}
+
+/* The pipe lends nothing any more, so now everybody who lent something hears that it is over. */
+static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
+{
+    rh_client *client = user;
+    rh_error   story  = *error;
+    (void)pipe;
+    rh_client_enter(client);
+    client->pipe    = NULL;
+    client->pipe_up = false;
+    if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
+    else rh_error_refine(&story);
+    if (client->state < RH_CLIENT_CLOSING) rh_connection_end(client, &story);
+
+    rh_engine_lost(client->engine, &story);
+    rh_engine_tick(client->engine, rh_loop_now(client->loop));
+    rh_client_why_closed(client, &story);
+    rh_exchange_lost(&client->cbs, &story);
+    rh_exchange_lost(&client->management, &story);
+    rh_grant_drop(client->management_grant);
+    client->management_grant = NULL;
+
+    conclude(client);
+    rh_client_leave(client);
+}
+
+static const rh_pipe_handler pipe_handler = {
+    .on_up       = pipe_on_up,
+    .frame_size  = pipe_frame_size,
+    .input       = pipe_input,
+    .wants_input = pipe_wants_input,
+    .output      = pipe_output,
+    .sent        = pipe_sent,
+    .on_down     = pipe_on_down,
+};
+
+/* -- beginning and end --------------------------------------------------------------------------- */
+
+rh_status rh_connection_open(rh_client *client)
+{
+    bool traced = client->handler.on_frame != NULL;
+    client->engine = rh_engine_init(client->arena, client->arena_n, &client->engine_opts, traced ? &tracing_handler : &engine_handler, client);
+    if (!client->engine) return RH_E_ARGUMENT;
+
+    client->deadline   = rh_client_deadline(client, 0);
+    rh_dial_opts opts  = {
+         .size      = sizeof opts,
+         .host      = client->settings.dial_host,
+         .port      = client->settings.dial_port,
+         .tls       = client->tls,
+         .tls_name  = client->settings.tls_name,
+         .deadline  = client->deadline,
+         .max_frame = client->engine_opts.max_frame_size,
+    };
+    rh_status status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
+    if (status) {
+        client->pipe = NULL;
+        rh_error_own(&client->error, status, "cannot dial ", client->settings.dial_host, NULL);
+        client->state = RH_CLIENT_CLOSED;
+        return status;
+    }
+    /* Submitted now, the pair leaves with the first bytes that the peer allows. */
+    client->state = RH_CLIENT_CONNECTING;
+    rh_exchange_open(&client->cbs);
+    arm(client);
+    return RH_OK;
+}
+
+void rh_connection_end(rh_client *client, const rh_error *error)
+{
+    if (client->state >= RH_CLIENT_CLOSING) return;
+    if (error->status != RH_E_CLOSED) {
+        client->error = *error;
+        rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error->status), ": ", error->description);
+    }
+    rh_error story = *error;
+    rh_client_set_state(client, RH_CLIENT_CLOSING);
+    rh_attachments_end(client, &story);
+    rh_inquiries_end(client, &story);
+    if (client->engine && !rh_engine_is_closed(client->engine)) (void)rh_engine_close(client->engine, NULL, NULL);
+    rh_client_wake(client);
+}
+
+void rh_connection_init(rh_client *client)
+{
+    client->deadline   = RH_TIME_NEVER;
+    client->timer.fn   = on_timer;
+    client->timer.user = client;
+}
+
+void rh_connection_cut(rh_client *client)
+{
+    if (client->pipe) rh_pipe_close(client->pipe, false);
+}
+
+static void finish(rh_client *client)
+{
+    if (client->pipe) return; /* its on_down comes back here */
+    client->busy++;
+    rh_error closed;
+    own_error(client, &closed, RH_E_CLOSED, "the client was destroyed: ");
+    rh_attachments_end(client, &closed);
+    rh_inquiries_end(client, &closed);
+    rh_exchange_lost(&client->cbs, &closed);
+    rh_exchange_lost(&client->management, &closed);
+    rh_attachments_release(client);
+    client->busy--;
+    rh_client_free(client);
+}

@@ -1,0 +1,105 @@
+/**
+ * connection.h: the inside of a client: its settings, and the engine joined to a pipe.
+ */
+#ifndef RH_EVENTHUB_CONNECTION_H
+#define RH_EVENTHUB_CONNECTION_H
+
+#include "eventhub/cbs.h"
+
+/** Texts of the options, copied into one block that is wiped when it is freed. */
+typedef struct rh_client_settings {
+    const char *host;      /* the fully qualified namespace, without port */
+    const char *authority; /* as written, with its port: in audiences */
+    const char *hub;
+    const char *dial_host, *tls_name, *hostname;
+    const char *container_id, *application_id;
+    const char *key_name, *key, *signature; /* NULL: not that way */
+    uint16_t    dial_port;
+} rh_client_settings;
+
+struct rh_client {
+    rh_loop           *loop;
+    rh_client_state    state;
+    rh_client_handler  handler;
+    void              *user;
+    rh_log             log;
+    rh_client_settings settings;
+    rh_credential      credential; /* request == NULL: from the settings */
+    rh_tls            *tls;        /* NULL: plain TCP */
+    uint32_t           operation_timeout_ms;
+    char              *texts;
+    size_t             texts_n;
+
+    rh_engine_opts engine_opts;
+    uint8_t        properties[512]; /* of open, encoded */
+    void          *arena;
+    size_t         arena_n;
+    rh_engine     *engine; /* NULL: never connected */
+    rh_pipe       *pipe;   /* NULL: none, or gone */
+    bool           pipe_up;
+    rh_timer       timer;    /* the engine's deadline or one of the next two */
+    rh_time        deadline; /* of connecting, or of closing */
+    rh_error       error;    /* why it ended; RH_OK: not, or because we closed */
+
+    bool               closing; /* rh_client_close() was called; the loop has to act on it */
+    bool               destroyed;
+    unsigned           busy; /* callbacks of the loop that are running: nothing may be freed */
+    rh_client_closed_fn closed;
+    void               *closed_user;
+
+    rh_attachment   *attachments;
+    uint32_t         attachment_count, attachments_max;
+    rh_grant        *grants;
+    rh_exchange      cbs, management;
+    rh_grant        *management_grant;
+    struct rh_inquiry *inquiries;
+    char            *hub_answer; /* what rh_hub_properties shows */
+    size_t           hub_answer_n;
+};
+
+/* -- connection.c: the engine joined to a pipe */
+
+void rh_connection_init(rh_client *client);
+
+/** Dials. The state becomes CONNECTING, or CLOSED with the error when not even that is possible. */
+RH_NODISCARD rh_status rh_connection_open(rh_client *client);
+
+/** Ends everything on the connection with error, closes politely if it can. From the loop only. */
+void rh_connection_end(rh_client *client, const rh_error *error);
+
+/** Cuts the pipe; what was lent comes back from the loop. */
+void rh_connection_cut(rh_client *client);
+
+/** Bracket every callback of the loop: the client is not freed between them, and may be at the last leave. */
+void rh_client_enter(rh_client *client);
+void rh_client_leave(rh_client *client);
+
+/** Tells on_state, unless destroyed. */
+void rh_client_set_state(rh_client *client, rh_client_state state);
+
+/** Why nothing can be opened: RH_E_CLOSED, or how the connection ended. */
+void rh_client_why_closed(const rh_client *client, rh_error *error);
+
+/** Makes timer fire with the next turn. */
+void rh_client_poke(rh_client *client, rh_timer *timer);
+
+/* -- client.c */
+
+/** Gives everything back. Nothing of the client may be held by anybody. */
+void rh_client_free(rh_client *client);
+
+/* -- attachment.c */
+
+void rh_attachments_opened(rh_client *client);                              /* the connection is open */
+void rh_attachments_granted(rh_client *client, const rh_grant *grant);      /* its token was accepted */
+void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_error *error);
+void rh_attachments_end(rh_client *client, const rh_error *error);          /* from the loop only */
+void rh_attachments_release(rh_client *client);                             /* the engine is gone: nothing is held */
+
+/* -- management.c */
+
+void rh_inquiries_poke(rh_client *client);
+void rh_inquiries_refused(rh_client *client, const rh_grant *grant, const rh_error *error);
+void rh_inquiries_end(rh_client *client, const rh_error *error); /* from the loop only */
+
+#endif

@@ -1,0 +1,411 @@
+#include "eventhub/connection.h"
+
+/* Answers that may be on their way at once; granted again at half. */
+#define ANSWERS_MAX 100
+
+/* The output ring was full: what did not fit is tried again after about one turn. */
+#define RETRY RH_MS(1)
+
+static const rh_endpoint_ops exchange_ops;
+
+static size_t decimal(uint64_t value, char out[21])
+{
+    char   reversed[20];
+    size_t n = 0;
+    do reversed[n++] = (char)('0' + value % 10);
+    while (value /= 10);
+    for (size_t i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
+    out[n] = 0;
+    return n;
+}
+
+static void on_retry(void *user, rh_time now);
+static void pump(rh_exchange *x);
+
+/* "cbs-0123456789abcdef": the receiver's name and target address, and reply-to of every request. */
+static void choose_reply_to(rh_exchange *x)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t           random[8];
+    size_t            n = 0;
+    rh_loop_random(x->client->loop, random, sizeof random);
+    for (const char *p = x->node + 1; *p && n < sizeof x->reply_to - 18; p++) x->reply_to[n++] = *p;
+    x->reply_to[n++] = '-';
+    for (size_t i = 0; i < sizeof random; i++) {
+        x->reply_to[n++] = hex[random[i] >> 4];
+        x->reply_to[n++] = hex[random[i] & 15];
+    }
+    x->reply_to[n] = 0;
+}
+
+void rh_exchange_init(rh_exchange *x, rh_client *client, const char *node, size_t gather_n)
+{
+    memset(x, 0, sizeof *x);
+    x->endpoint.ops = &exchange_ops;
+    x->client       = client;
+    x->node         = node;
+    x->gather_n     = gather_n;
+    x->timer.fn     = on_retry;
+    x->timer.user   = x;
+    choose_reply_to(x);
+}
+
+void rh_exchange_fini(rh_exchange *x)
+{
+    const rh_allocator *allocator = rh_client_allocator(x->client);
+    rh_timer_cancel(x->client->loop, &x->timer);
+    if (x->gather) allocator->free(allocator->user, x->gather, x->gather_n);
+    x->gather = NULL;
+}
+
+/* -- the pair of links --------------------------------------------------------------------------- */
+
+static rh_slice encoded_address(uint8_t *room, size_t n, const char *text)
+{
+    rh_enc e = rh_enc_of(room, n);
+    rh_enc_string(&e, rh_str(text));
+    return rh_enc_written(&e);
+}
+
+static rh_status attach_receiver(rh_exchange *x)
+{
+    uint8_t        node[64], own[64];
+    rh_amqp_source source = { .address = encoded_address(node, sizeof node, x->node) };
+    rh_amqp_target target = { .address = encoded_address(own, sizeof own, x->reply_to) };
+    rh_link_opts   opts   = {
+          .name = rh_str(x->reply_to), .receiver = true, .source = &source, .target = &target, .gather = x->gather, .gather_n = x->gather_n,
+    };
+    rh_status status = rh_link_attach(x->session, &opts, &x->endpoint, &x->receiver);
+    return status ? status : rh_link_credit(x->receiver, ANSWERS_MAX);
+}
+
+static rh_status attach_sender(rh_exchange *x)
+{
+    uint8_t        node[64], own[64];
+    char           name[64];
+    rh_amqp_source source = { .address = encoded_address(own, sizeof own, x->reply_to) };
+    rh_amqp_target target = { .address = encoded_address(node, sizeof node, x->node) };
+    size_t         n      = strlen(x->reply_to);
+    memcpy(name, x->reply_to, n);
+    memcpy(name + n, "-sender", 8);
+    rh_link_opts opts = { .name = rh_str(name), .source = &source, .target = &target };
+    return rh_link_attach(x->session, &opts, &x->endpoint, &x->sender);
+}
+
+static void retry(rh_exchange *x)
+{
+    rh_timer_set(x->client->loop, &x->timer, rh_time_after(rh_loop_now(x->client->loop), RETRY));
+}
+
+static void poke(rh_call *call)
+{
+    rh_client_poke(call->exchange->client, &call->timer);
+}
+
+/* Every call that waits will hear why, from its timer. */
+static void fail_calls(rh_exchange *x, const rh_error *error)
+{
+    x->error = *error;
+    for (rh_call *call = x->calls; call; call = call->next)
+        if (!call->answered) {
+            call->deadline = 0;
+            poke(call);
+        }
+}
+
+static void leave(rh_exchange *x)
+{
+    x->ending = true;
+    if (x->session && rh_session_end(x->session, NULL, NULL) == RH_AGAIN) retry(x);
+}
+
+static void refuse(rh_exchange *x, const rh_error *error)
+{
+    rh_error story = *error;
+    if (story.status == RH_OK) rh_error_own(&story, RH_E_DETACHED, "the service detached ", x->node, NULL);
+    else rh_error_refine(&story);
+    fail_calls(x, &story);
+}
+
+void rh_exchange_open(rh_exchange *x)
+{
+    rh_client          *client    = x->client;
+    const rh_allocator *allocator = rh_client_allocator(client);
+    rh_status           status    = RH_OK;
+    if (x->ending || !client->engine || client->state > RH_CLIENT_OPEN) return;
+    if (!x->gather) x->gather = allocator->alloc(allocator->user, x->gather_n);
+    if (!x->gather) status = RH_E_MEMORY;
+    if (status == RH_OK && !x->session) status = rh_session_begin(client->engine, NULL, &x->endpoint, &x->session);
+    if (status == RH_OK && !x->receiver) status = attach_receiver(x);
+    if (status == RH_OK && !x->sender) status = attach_sender(x);
+    if (status == RH_AGAIN) {
+        retry(x);
+    } else if (status != RH_OK) {
+        rh_error error;
+        rh_error_own(&error, status, "cannot attach to ", x->node, NULL);
+        fail_calls(x, &error);
+    }
+    rh_client_wake(client);
+}
+
+static void on_retry(void *user, rh_time now)
+{
+    rh_exchange *x      = user;
+    rh_client   *client = x->client;
+    (void)now;
+    rh_client_enter(client);
+    if (x->ending) leave(x);
+    else rh_exchange_open(x);
+    rh_client_leave(client);
+}
+
+/* -- calls --------------------------------------------------------------------------------------- */
+
+static void unlink_call(rh_call *call)
+{
+    rh_exchange *x = call->exchange;
+    rh_timer_cancel(x->client->loop, &call->timer);
+    if (call->prev) call->prev->next = call->next;
+    else x->calls = call->next;
+    if (call->next) call->next->prev = call->prev;
+    call->exchange = NULL;
+}
+
+static void settle(rh_call *call)
+{
+    if (!call->answered || call->lent) return;
+    unlink_call(call);
+    call->on_idle(call);
+}
+
+/* The call may be gone when this returns. */
+static void tell(rh_call *call, const rh_answer *answer, const rh_error *error)
+{
+    if (!call->answered) {
+        call->answered = true;
+        rh_timer_cancel(call->exchange->client->loop, &call->timer);
+        /* Bytes still queued are no use to anybody; what was half sent is aborted. */
+        if (error && call->lent) (void)rh_delivery_abort(call->delivery);
+        call->on_answer(call, answer, error);
+    }
+    settle(call);
+}
+
+static void on_call_timer(void *user, rh_time now)
+{
+    rh_call     *call   = user;
+    rh_exchange *x      = call->exchange;
+    rh_client   *client = x->client;
+    rh_error     error  = x->error;
+    rh_client_enter(client);
+    if (call->deadline != 0) rh_error_own(&error, RH_E_TIMEOUT, x->node, " did not answer in time", NULL);
+    if (now >= call->deadline) tell(call, NULL, &error);
+    rh_client_leave(client);
+}
+
+static void pump(rh_exchange *x)
+{
+    if (!x->sender_up || !x->receiver_up || x->ending) return;
+    for (rh_call *call = x->calls; call; call = call->next) {
+        if (call->sent || call->answered) continue;
+        rh_slice    part     = { call->bytes, call->n };
+        rh_transfer transfer = { .parts = &part, .part_count = 1, .user = call };
+        rh_status   status   = rh_link_send(x->sender, &transfer, &call->delivery);
+        if (status == RH_AGAIN) break; /* on_credit or on_outcome comes back here */
+        call->sent = true;
+        call->lent = status == RH_OK;
+        if (status != RH_OK) {
+            rh_error_own(&x->error, status, "cannot send to ", x->node, NULL);
+            call->deadline = 0;
+            poke(call);
+        }
+    }
+    rh_client_wake(x->client);
+}
+
+void rh_exchange_write_properties(const rh_exchange *x, rh_enc *e)
+{
+    char id[21];
+    (void)decimal(x->next_id, id);
+    rh_enc_descriptor(e, RH_CODE_PROPERTIES);
+    rh_enc_mark list = rh_enc_list_begin(e);
+    rh_enc_string(e, rh_str(id));
+    rh_enc_null(e); /* user-id */
+    rh_enc_string(e, rh_str(x->node));
+    rh_enc_null(e); /* subject */
+    rh_enc_string(e, rh_str(x->reply_to));
+    for (int i = 5; i < 13; i++) rh_enc_null(e); /* some peers index the fields without looking at the count */
+    rh_enc_list_end(e, list, 13);
+}
+
+void rh_exchange_start(rh_exchange *x, rh_call *call, rh_time deadline)
+{
+    rh_call **tail = &x->calls;
+    call->prev     = NULL;
+    while (*tail) {
+        call->prev = *tail;
+        tail       = &(*tail)->next;
+    }
+    *tail            = call;
+    call->next       = NULL;
+    call->exchange   = x;
+    call->id         = x->next_id++;
+    call->deadline   = deadline;
+    call->sent       = false;
+    call->lent       = false;
+    call->answered   = false;
+    call->timer.fn   = on_call_timer;
+    call->timer.user = call;
+    rh_timer_set(x->client->loop, &call->timer, deadline);
+    rh_exchange_open(x);
+    pump(x);
+}
+
+void rh_exchange_forget(rh_call *call)
+{
+    if (!call->exchange || call->answered) return;
+    call->answered = true;
+    rh_timer_cancel(call->exchange->client->loop, &call->timer);
+    if (call->lent) (void)rh_delivery_abort(call->delivery);
+    settle(call);
+}
+
+void rh_exchange_lost(rh_exchange *x, const rh_error *error)
+{
+    x->session = NULL;
+    x->sender = x->receiver = NULL;
+    x->sender_up = x->receiver_up = x->ending = false;
+    rh_timer_cancel(x->client->loop, &x->timer);
+    rh_call *call = x->calls;
+    while (call) {
+        call->lent = false;
+        tell(call, NULL, error);
+        call = x->calls;
+    }
+}
+
+/* -- answers ------------------------------------------------------------------------------------- */
+
+/* [3.2.4] correlation-id is the sixth field; ours are decimal strings. */
+static rh_slice correlation_of(rh_slice properties)
+{
+    rh_dec   d = rh_dec_of(properties), fields;
+    uint32_t n = rh_dec_list(&d, &fields);
+    rh_value id;
+    for (int i = 0; i < 5 && n > 5; i++) rh_dec_skip(&fields);
+    if (n <= 5 || !rh_dec_value(&fields, &id) || id.type != RH_STRING) return rh_str(NULL);
+    return id.bytes;
+}
+
+static rh_slice text_of(rh_slice map, const char *key, const char *other)
+{
+    rh_value value;
+    if (!rh_map_find(map, key, &value) && !rh_map_find(map, other, &value)) return rh_str(NULL);
+    return value.type == RH_STRING || value.type == RH_SYMBOL ? value.bytes : rh_str(NULL);
+}
+
+static bool read_answer(rh_slice payload, rh_answer *out)
+{
+    rh_value code;
+    memset(out, 0, sizeof *out);
+    if (rh_message_view(payload, &out->message) != RH_OK) return false;
+    rh_slice map = out->message.application_properties;
+    if (rh_map_find(map, "status-code", &code) || rh_map_find(map, "statusCode", &code)) (void)rh_value_to_int64(&code, &out->code);
+    out->condition   = text_of(map, "error-condition", "errorCondition");
+    out->description = text_of(map, "status-description", "statusDescription");
+    return true;
+}
+
+static rh_call *call_of(rh_exchange *x, rh_slice correlation)
+{
+    for (rh_call *call = x->calls; call; call = call->next) {
+        char id[21];
+        if (!call->answered && call->sent && rh_slice_equal(correlation, rh_slice_of(id, decimal(call->id, id)))) return call;
+    }
+    return NULL;
+}
+
+static rh_exchange *of(rh_endpoint *endpoint)
+{
+    return (rh_exchange *)(void *)endpoint;
+}
+
+static void on_delivery(rh_endpoint *endpoint, rh_link *link, const rh_incoming *in)
+{
+    rh_exchange *x = of(endpoint);
+    rh_answer    answer;
+    if (!in->settled) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
+    if (rh_link_credit_left(link) < ANSWERS_MAX / 2) (void)rh_link_credit(link, ANSWERS_MAX);
+
+    rh_call *call = read_answer(in->payload, &answer) ? call_of(x, correlation_of(answer.message.properties)) : NULL;
+    if (call) tell(call, &answer, NULL);
+    else rh_client_log(x->client, RH_LOG_WARNING, "exchange.stray", "an answer that nobody waits for came from ", x->node, NULL);
+}
+
+static void on_outcome(rh_endpoint *endpoint, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_exchange *x    = of(endpoint);
+    rh_call     *call = rh_delivery_user(delivery);
+    (void)link;
+    call->lent = false;
+    if (outcome->kind == RH_REJECTED || outcome->kind == RH_RELEASED || outcome->kind == RH_MODIFIED) {
+        rh_error error;
+        (void)rh_error_of_outcome(&error, outcome);
+        tell(call, NULL, &error);
+    } else {
+        settle(call);
+    }
+    pump(x);
+}
+
+static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach *answer)
+{
+    rh_exchange *x = of(endpoint);
+    (void)answer;
+    if (link == x->receiver) x->receiver_up = true;
+    if (link == x->sender) x->sender_up = true;
+    pump(x);
+}
+
+static void on_credit(rh_endpoint *endpoint, rh_link *link)
+{
+    (void)link;
+    pump(of(endpoint));
+}
+
+/* One link without the other is no use: the session ends, the next call begins another. */
+static void on_detach(rh_endpoint *endpoint, rh_link *link, const rh_error *error)
+{
+    rh_exchange *x = of(endpoint);
+    if (link == x->receiver) x->receiver = NULL;
+    if (link == x->sender) x->sender = NULL;
+    if (x->ending) return;
+    refuse(x, error);
+    leave(x);
+}
+
+static void on_end(rh_endpoint *endpoint, const rh_error *error)
+{
+    rh_exchange *x = of(endpoint);
+    x->session = NULL;
+    x->sender = x->receiver = NULL;
+    x->sender_up = x->receiver_up = false;
+    bool ended = x->ending;
+    x->ending  = false;
+    if (!ended) refuse(x, error);
+    /* Calls that were started while the old session was ending. */
+    for (rh_call *call = x->calls; call; call = call->next)
+        if (ended && !call->sent && !call->answered && call->deadline != 0) {
+            rh_exchange_open(x);
+            break;
+        }
+}
+
+static const rh_endpoint_ops exchange_ops = {
+    .on_end      = on_end,
+    .on_attach   = on_attach,
+    .on_detach   = on_detach,
+    .on_credit   = on_credit,
+    .on_delivery = on_delivery,
+    .on_outcome  = on_outcome,
+};

@@ -1,0 +1,477 @@
+#include "eventhub/management.h"
+
+#include <openssl/crypto.h>
+
+/* What the question around the token and the names takes. */
+#define QUESTION_OVERHEAD 1024
+
+/* -- life of an inquiry -------------------------------------------------------------------------- */
+
+static rh_inquiry *of_call(rh_call *call)
+{
+    return (rh_inquiry *)(void *)((char *)call - offsetof(rh_inquiry, call));
+}
+
+static rh_inquiry *of_request(rh_token_request *request)
+{
+    return (rh_inquiry *)(void *)((char *)request - offsetof(rh_inquiry, request));
+}
+
+static void free_inquiry(rh_inquiry *q)
+{
+    const rh_allocator *allocator = rh_client_allocator(q->client);
+    if (q->prev) q->prev->next = q->next;
+    else q->client->inquiries = q->next;
+    if (q->next) q->next->prev = q->prev;
+    rh_timer_cancel(q->client->loop, &q->timer);
+    rh_credential_cancel(&q->request);
+    if (q->bytes) {
+        OPENSSL_cleanse(q->bytes, q->bytes_n);
+        allocator->free(allocator->user, q->bytes, q->bytes_n);
+    }
+    allocator->free(allocator->user, q, sizeof *q);
+}
+
+/* Tells the asker, once. The inquiry may be gone when this returns. */
+static void tell(rh_inquiry *q, const void *properties, const rh_error *error)
+{
+    if (!q->done) {
+        q->done = true;
+        rh_timer_cancel(q->client->loop, &q->timer);
+        rh_credential_cancel(&q->request);
+        bool heard = !q->client->destroyed;
+        if (heard && q->about_partition) q->partition_done(q->user, properties, error);
+        else if (heard) q->hub_done(q->user, properties, error);
+    }
+    if (!q->calling) free_inquiry(q);
+}
+
+static void fail(rh_inquiry *q, const rh_error *error)
+{
+    q->error = *error;
+    tell(q, NULL, &q->error);
+}
+
+/* -- the answer ---------------------------------------------------------------------------------- */
+
+static bool read_text(rh_slice map, const char *key, char *out, size_t n)
+{
+    rh_value value;
+    if (!rh_map_find(map, key, &value) || value.type != RH_STRING || value.bytes.n >= n) return false;
+    memcpy(out, value.bytes.p, value.bytes.n);
+    out[value.bytes.n] = 0;
+    return true;
+}
+
+static bool read_int(rh_slice map, const char *key, int64_t *out)
+{
+    rh_value value;
+    return rh_map_find(map, key, &value) && rh_value_to_int64(&value, out);
+}
+
+bool rh_partition_properties_read(rh_slice map, rh_partition_properties *out)
+{
+    rh_value empty;
+    memset(out, 0, sizeof *out);
+    if (!read_text(map, "name", out->hub, sizeof out->hub) || !read_text(map, "partition", out->id, sizeof out->id) ||
+        !read_int(map, "begin_sequence_number", &out->begin_sequence_number) ||
+        !read_int(map, "last_enqueued_sequence_number", &out->last_enqueued_sequence_number) ||
+        !read_text(map, "last_enqueued_offset", out->last_enqueued_offset, sizeof out->last_enqueued_offset) ||
+        !read_int(map, "last_enqueued_time_utc", &out->last_enqueued_time_ms))
+        return false;
+    /* Older services leave it out. */
+    out->is_empty = rh_map_find(map, "is_partition_empty", &empty) && empty.type == RH_BOOL ? empty.boolean
+                                                                                           : out->last_enqueued_sequence_number < 0;
+    return true;
+}
+
+/* Counts the ids and the bytes their texts take; false when one is not a string. Lists are taken, too: some stand-ins send them. */
+typedef struct ids {
+    rh_array array;
+    rh_dec   list;
+    uint32_t count;
+    bool     is_array;
+} ids;
+
+static bool open_ids(rh_slice map, ids *out)
+{
+    rh_value value;
+    if (!rh_map_find(map, "partition_ids", &value)) return false;
+    out->is_array = value.type == RH_ARRAY;
+    out->count    = out->is_array ? rh_value_array(&value, &out->array) : rh_value_items(&value, &out->list);
+    return out->is_array ? out->array.items.status == RH_OK : out->list.status == RH_OK;
+}
+
+static bool next_id(ids *in, rh_slice *out)
+{
+    rh_value value = { .type = RH_INVALID };
+    bool     ok    = in->is_array ? rh_array_next(&in->array, &value) : rh_dec_value(&in->list, &value);
+    *out           = value.bytes;
+    return ok && value.type == RH_STRING;
+}
+
+/* Copies the answer into one block that the client keeps: the pointers, then the texts. */
+static rh_status keep_hub(rh_client *client, rh_slice map, rh_hub_properties *out)
+{
+    const rh_allocator *allocator = rh_client_allocator(client);
+    ids                 measure, copy;
+    rh_value            name;
+    rh_slice            id;
+    if (!rh_map_find(map, "name", &name) || name.type != RH_STRING || !read_int(map, "created_at", &out->created_at_ms) ||
+        !open_ids(map, &measure))
+        return RH_E_DECODE;
+    size_t n = name.bytes.n + 1 + measure.count * sizeof(char *);
+    for (uint32_t i = 0; i < measure.count; i++) {
+        if (!next_id(&measure, &id)) return RH_E_DECODE;
+        n += id.n + 1;
+    }
+    char *block = allocator->alloc(allocator->user, n);
+    if (!block) return RH_E_MEMORY;
+
+    const char **pointers = (const char **)(void *)block;
+    char        *text     = block + measure.count * sizeof(char *);
+    (void)open_ids(map, &copy);
+    for (uint32_t i = 0; i < copy.count && next_id(&copy, &id); i++) {
+        pointers[i] = text;
+        memcpy(text, id.p, id.n);
+        text[id.n] = 0;
+        text += id.n + 1;
+    }
+    memcpy(text, name.bytes.p, name.bytes.n);
+    text[name.bytes.n]   = 0;
+    out->name            = text;
+    out->partition_count = measure.count;
+    out->partition_ids   = pointers;
+
+    if (client->hub_answer) allocator->free(allocator->user, client->hub_answer, client->hub_answer_n);
+    client->hub_answer   = block;
+    client->hub_answer_n = n;
+    return RH_OK;
+}
+
+static void tell_malformed(rh_inquiry *q, rh_status status)
+{
+    rh_error_own(&q->error, status, "the answer of $management cannot be read: ", rh_status_words(status), NULL);
+    tell(q, NULL, &q->error);
+}
+
+static void tell_partition(rh_inquiry *q, rh_slice map)
+{
+    rh_partition_properties properties;
+    if (rh_partition_properties_read(map, &properties)) tell(q, &properties, NULL);
+    else tell_malformed(q, RH_E_DECODE);
+}
+
+static void tell_hub(rh_inquiry *q, rh_slice map)
+{
+    rh_hub_properties properties;
+    rh_status         status = keep_hub(q->client, map, &properties);
+    if (status == RH_OK) tell(q, &properties, NULL);
+    else tell_malformed(q, status);
+}
+
+static void on_answer(rh_call *call, const rh_answer *answer, const rh_error *error)
+{
+    rh_inquiry *q = of_call(call);
+    if (error) {
+        fail(q, error);
+    } else if (answer->code < 200 || answer->code > 299) {
+        rh_error_of_code(&q->error, answer->code, answer->condition, answer->description);
+        /* Some services answer 500 or 400 and say it in words only. */
+        if (strstr(q->error.description, "status-code: 404")) q->error.status = RH_E_NOT_FOUND;
+        tell(q, NULL, &q->error);
+    } else if (q->about_partition) {
+        tell_partition(q, answer->message.body);
+    } else {
+        tell_hub(q, answer->message.body);
+    }
+}
+
+static void on_idle(rh_call *call)
+{
+    rh_inquiry *q = of_call(call);
+    q->calling    = false;
+    if (q->done) free_inquiry(q);
+}
+
+/* -- the question -------------------------------------------------------------------------------- */
+
+static void write_entry(rh_enc *e, const char *key, rh_slice value)
+{
+    rh_enc_string(e, rh_str(key));
+    rh_enc_string(e, value);
+}
+
+static void on_token(rh_token_request *request, rh_slice token, rh_token_type type, int64_t expires_unix_ms)
+{
+    rh_inquiry         *q         = of_request(request);
+    rh_client          *client    = q->client;
+    const rh_allocator *allocator = rh_client_allocator(client);
+    (void)type, (void)expires_unix_ms;
+    q->bytes_n = QUESTION_OVERHEAD + token.n + strlen(client->settings.hub);
+    q->bytes   = allocator->alloc(allocator->user, q->bytes_n);
+    if (!q->bytes) {
+        rh_error_own(&q->error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
+    } else {
+        rh_enc e = rh_enc_of(q->bytes, q->bytes_n);
+        rh_enc_descriptor(&e, RH_CODE_APPLICATION_PROPERTIES);
+        rh_enc_mark map = rh_enc_map_begin(&e);
+        write_entry(&e, "operation", rh_str("READ"));
+        write_entry(&e, "type", rh_str(q->about_partition ? "com.microsoft:partition" : "com.microsoft:eventhub"));
+        write_entry(&e, "name", rh_str(client->settings.hub));
+        if (q->about_partition) write_entry(&e, "partition", rh_str(q->partition));
+        write_entry(&e, "security_token", token);
+        rh_enc_map_end(&e, map, q->about_partition ? 10 : 8);
+        rh_enc_descriptor(&e, RH_CODE_AMQP_VALUE);
+        rh_enc_null(&e);
+        q->call.n    = rh_enc_size(&e);
+        q->has_token = true;
+    }
+    rh_client_poke(client, &q->timer);
+}
+
+static void on_fail(rh_token_request *request, bool transient, const char *words)
+{
+    rh_inquiry *q = of_request(request);
+    rh_error_own(&q->error, RH_E_CREDENTIAL, words, " (token for a question to $management)", NULL);
+    q->error.error_class = transient ? RH_CLASS_TRANSIENT : RH_CLASS_TERMINAL;
+    rh_client_poke(q->client, &q->timer);
+}
+
+/* The message-id is known only now, so the properties are put before what was written already. */
+static void send(rh_inquiry *q)
+{
+    uint8_t properties[256];
+    rh_enc  e = rh_enc_of(properties, sizeof properties);
+    rh_exchange_write_properties(&q->client->management, &e);
+    size_t n = rh_enc_size(&e);
+    memmove(q->bytes + n, q->bytes, q->call.n);
+    memcpy(q->bytes, properties, n);
+    q->call.n += n;
+    q->call.bytes = q->bytes;
+    q->calling    = true;
+    rh_timer_cancel(q->client->loop, &q->timer);
+    rh_exchange_start(&q->client->management, &q->call, q->deadline);
+}
+
+static void late(rh_inquiry *q)
+{
+    bool connected = q->client->state == RH_CLIENT_OPEN;
+    rh_error_own(&q->error, RH_E_TIMEOUT, connected ? "$cbs did not answer in time" : "no connection in time", " for a question to $management", NULL);
+    tell(q, NULL, &q->error);
+}
+
+static void on_timer(void *user, rh_time now)
+{
+    rh_inquiry *q      = user;
+    rh_client  *client = q->client;
+    rh_client_enter(client);
+    const rh_grant *grant = client->management_grant;
+    if (q->error.status) tell(q, NULL, &q->error);
+    else if (now >= q->deadline) late(q);
+    else if (!q->calling && q->has_token && client->state == RH_CLIENT_OPEN && grant && grant->valid) send(q);
+    else rh_timer_set(client->loop, &q->timer, q->deadline);
+    rh_client_leave(client);
+}
+
+static rh_status authorise(rh_client *client)
+{
+    char   path[RH_HUB_NAME_MAX + 16];
+    size_t n = strlen(client->settings.hub);
+    if (client->management_grant && client->management_grant->valid) return RH_OK;
+    memcpy(path, client->settings.hub, n);
+    memcpy(path + n, "/$management", sizeof "/$management");
+    /* Taken anew if it was refused before: taking asks again. */
+    rh_grant *grant;
+    rh_status status = rh_grant_take(client, path, &grant);
+    if (status) return status;
+    rh_grant_drop(client->management_grant);
+    client->management_grant = grant;
+    return RH_OK;
+}
+
+static rh_status connect(rh_client *client, rh_error *error)
+{
+    rh_status status = RH_OK;
+    if (client->closing || client->state >= RH_CLIENT_CLOSING) {
+        rh_client_why_closed(client, error);
+        return error->status;
+    }
+    if (client->state == RH_CLIENT_IDLE) status = rh_client_connect(client);
+    if (status == RH_OK) status = authorise(client);
+    if (status) rh_error_own(error, status, "cannot ask $management: ", rh_status_words(status), NULL);
+    return status;
+}
+
+static rh_inquiry *make(rh_client *client, const char *partition, uint32_t timeout_ms, void *user)
+{
+    const rh_allocator *allocator = rh_client_allocator(client);
+    rh_inquiry         *q         = allocator->alloc(allocator->user, sizeof *q);
+    if (!q) return NULL;
+    memset(q, 0, sizeof *q);
+    if (partition) {
+        size_t n = strlen(partition);
+        q->about_partition = true;
+        if (n > RH_PARTITION_ID_MAX) rh_error_own(&q->error, RH_E_ARGUMENT, "the partition id is too long", NULL, NULL);
+        else memcpy(q->partition, partition, n + 1);
+    }
+    q->client           = client;
+    q->user             = user;
+    q->request.client   = client;
+    q->request.on_token = on_token;
+    q->request.on_fail  = on_fail;
+    q->call.on_answer   = on_answer;
+    q->call.on_idle     = on_idle;
+    q->timer.fn         = on_timer;
+    q->timer.user       = q;
+    q->deadline         = rh_client_deadline(client, timeout_ms);
+    q->next             = client->inquiries;
+    if (q->next) q->next->prev = q;
+    client->inquiries = q;
+    return q;
+}
+
+/* "sb://HOST/HUB": what the official client signs the question itself for. */
+static void ask_token(rh_inquiry *q)
+{
+    const rh_client_settings *settings = &q->client->settings;
+    char                      audience[RH_HUB_NAME_MAX + 300];
+    size_t                    n = 5, host = strlen(settings->authority);
+    memcpy(audience, "sb://", n);
+    memcpy(audience + n, settings->authority, host);
+    n += host;
+    audience[n++] = '/';
+    memcpy(audience + n, settings->hub, strlen(settings->hub) + 1);
+    rh_credential_ask(&q->request, audience);
+}
+
+static void start(rh_inquiry *q)
+{
+    if (q->error.status == RH_OK) (void)connect(q->client, &q->error);
+    if (q->error.status == RH_OK) ask_token(q);
+    rh_client_poke(q->client, &q->timer);
+}
+
+void rh_client_hub_properties(rh_client *client, uint32_t timeout_ms, rh_hub_properties_fn done, void *user)
+{
+    rh_inquiry *q = make(client, NULL, timeout_ms, user);
+    rh_error    error;
+    if (q) {
+        q->hub_done = done;
+        start(q);
+    } else {
+        rh_error_own(&error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
+        done(user, NULL, &error);
+    }
+}
+
+void rh_client_partition_properties(rh_client *client, const char *partition, uint32_t timeout_ms, rh_partition_properties_fn done, void *user)
+{
+    rh_inquiry *q = make(client, partition ? partition : "", timeout_ms, user);
+    rh_error    error;
+    if (q) {
+        q->partition_done = done;
+        start(q);
+    } else {
+        rh_error_own(&error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
+        done(user, NULL, &error);
+    }
+}
+
+/* -- waiting for it ------------------------------------------------------------------------------ */
+
+typedef struct waiting {
+    bool                     done;
+    rh_error                 error;
+    rh_hub_properties       *hub;
+    rh_partition_properties *partition;
+} waiting;
+
+static void hub_came(void *user, const rh_hub_properties *properties, const rh_error *error)
+{
+    waiting *w = user;
+    w->done    = true;
+    if (properties) *w->hub = *properties;
+    if (error) w->error = *error;
+}
+
+static void partition_came(void *user, const rh_partition_properties *properties, const rh_error *error)
+{
+    waiting *w = user;
+    w->done    = true;
+    if (properties) *w->partition = *properties;
+    if (error) w->error = *error;
+}
+
+/* The loop is broken and w about to vanish: whoever would tell it must not. */
+static void forget(rh_client *client, const waiting *w)
+{
+    for (rh_inquiry *q = client->inquiries; q; q = q->next)
+        if (q->user == w) q->done = true;
+}
+
+static rh_status finish(rh_client *client, waiting *w, rh_error *error)
+{
+    /* The inquiry ends itself at its deadline, so this wait ends with it and nothing points to w afterwards. */
+    rh_status status = rh_client_wait(client, &w->done, RH_TIME_NEVER);
+    if (status != RH_OK) {
+        rh_error_own(&w->error, status, "the loop failed: ", rh_status_words(status), NULL);
+        forget(client, w);
+    }
+    if (error) *error = w->error;
+    return w->error.status;
+}
+
+static rh_status refuse_reentrant(rh_error *error)
+{
+    if (error) rh_error_own(error, RH_E_REENTRANT, rh_status_words(RH_E_REENTRANT), NULL, NULL);
+    return RH_E_REENTRANT;
+}
+
+rh_status rh_client_hub_properties_wait(rh_client *client, rh_hub_properties *out, uint32_t timeout_ms, rh_error *error)
+{
+    waiting w = { .hub = out };
+    if (rh_loop_in_callback(client->loop)) return refuse_reentrant(error);
+    rh_client_hub_properties(client, timeout_ms, hub_came, &w);
+    return finish(client, &w, error);
+}
+
+rh_status rh_client_partition_properties_wait(rh_client *client, const char *partition, rh_partition_properties *out, uint32_t timeout_ms,
+                                              rh_error *error)
+{
+    waiting w = { .partition = out };
+    if (rh_loop_in_callback(client->loop)) return refuse_reentrant(error);
+    rh_client_partition_properties(client, partition, timeout_ms, partition_came, &w);
+    return finish(client, &w, error);
+}
+
+/* -- what the client tells all of them ----------------------------------------------------------- */
+
+void rh_inquiries_poke(rh_client *client)
+{
+    for (rh_inquiry *q = client->inquiries; q; q = q->next)
+        if (!q->calling && !q->done) rh_client_poke(client, &q->timer);
+}
+
+void rh_inquiries_refused(rh_client *client, const rh_grant *grant, const rh_error *error)
+{
+    if (grant != client->management_grant) return;
+    for (rh_inquiry *q = client->inquiries; q; q = q->next) {
+        if (q->calling || q->done) continue;
+        q->error = *error;
+        rh_client_poke(client, &q->timer);
+    }
+}
+
+void rh_inquiries_end(rh_client *client, const rh_error *error)
+{
+    rh_inquiry *q = client->inquiries;
+    while (q) {
+        if (q->done) {
+            q = q->next;
+            continue;
+        }
+        fail(q, error);
+        q = client->inquiries;
+    }
+}

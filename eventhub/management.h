@@ -1,0 +1,35 @@
+/**
+ * management.h: questions to $management about the hub and its partitions.
+ */
+#ifndef RH_EVENTHUB_MANAGEMENT_H
+#define RH_EVENTHUB_MANAGEMENT_H
+
+#include "eventhub/connection.h"
+
+typedef struct rh_inquiry rh_inquiry;
+
+/** One question: connect, token for "HUB/$management", token text for "HUB", request, answer. */
+struct rh_inquiry {
+    rh_inquiry      *prev, *next;
+    rh_client       *client;
+    bool             about_partition;
+    char             partition[RH_PARTITION_ID_MAX + 1];
+    rh_token_request request; /* for the text that goes into the question */
+    bool             has_token;
+    uint8_t         *bytes; /* the question; holds a token, wiped when done */
+    size_t           bytes_n;
+    rh_call          call;
+    bool             calling;
+    bool             done; /* told; freed as soon as the call is idle */
+    rh_time          deadline;
+    rh_timer         timer;
+    rh_error         error; /* RH_OK: nothing went wrong yet */
+    rh_hub_properties_fn       hub_done;
+    rh_partition_properties_fn partition_done;
+    void                      *user;
+};
+
+/** What a $management answer says; false when a field is missing or of another type. */
+bool rh_partition_properties_read(rh_slice map, rh_partition_properties *out);
+
+#endif
