@@ -54,21 +54,21 @@ typedef rh_slice rh_field_map, rh_field_symbols, rh_field_error, rh_field_any;  
  * slices whose p is not NULL, so a slice needs no bit; the rest of the list is written as nulls, to its
  * last field, because some peers index fields without looking at the count.
  */
-#define RH_COMPOSITE(name, NAME, code, symbol) typedef struct rh_amqp_##name { uint32_t has;
+#define RH_COMPOSITE(name, NAME, code, words) typedef struct rh_amqp_##name { uint32_t has;
 #define RH_FIELD(list, LIST, name, NAME, words, type, need, fallback) rh_field_##type name;
 #define RH_COMPOSITE_END(name, NAME) } rh_amqp_##name;
 #include "proto/performatives.def"
 
 /** Which list; the order of the table. */
 typedef enum rh_composite_id {
-#define RH_COMPOSITE(name, NAME, code, symbol) RH_AMQP_##NAME,
+#define RH_COMPOSITE(name, NAME, code, words) RH_AMQP_##NAME,
 #include "proto/performatives.def"
     RH_AMQP_UNKNOWN, /* none of them; also how many there are */
 } rh_composite_id;
 
 /** Descriptor codes of the lists, and of the sections that are not lists. */
 enum {
-#define RH_COMPOSITE(name, NAME, code, symbol) RH_CODE_##NAME = code,
+#define RH_COMPOSITE(name, NAME, code, words) RH_CODE_##NAME = code,
 #include "proto/performatives.def"
     RH_CODE_DELIVERY_ANNOTATIONS   = 0x71,
     RH_CODE_MESSAGE_ANNOTATIONS    = 0x72,
@@ -80,7 +80,7 @@ enum {
 };
 
 /** The place of each field in its list, RH_AT_<LIST>_<FIELD>, and how many there are, RH_FIELDS_<LIST>. */
-#define RH_COMPOSITE(name, NAME, code, symbol) enum {
+#define RH_COMPOSITE(name, NAME, code, words) enum {
 #define RH_FIELD(list, LIST, name, NAME, words, type, need, fallback) RH_AT_##LIST##_##NAME,
 #define RH_COMPOSITE_END(name, NAME) RH_FIELDS_##NAME };
 #include "proto/performatives.def"
@@ -125,7 +125,7 @@ RH_API bool rh_composite_encode(rh_enc *e, rh_composite_id id, const void *in);
  *   rh_status rh_amqp_NAME_view(rh_slice encoded, rh_amqp_NAME *out)
  *   bool      rh_amqp_NAME_encode(rh_enc *e, const rh_amqp_NAME *in)
  */
-#define RH_COMPOSITE(name, NAME, code, symbol)                                                      \
+#define RH_COMPOSITE(name, NAME, code, words)                                                      \
     RH_NODISCARD static inline rh_status rh_amqp_##name##_decode(rh_dec *d, rh_amqp_##name *out)    \
     {                                                                                               \
         return rh_composite_decode(d, RH_AMQP_##NAME, out);                                         \
