@@ -120,7 +120,7 @@ class Peer {
     }
 
     receiver(source, options = {}, session = this.connection) {
-        return this.attached(session.open_receiver({ source, credit_window: 0, autoaccept: false, ...options }), 'receiver');
+        return this.attached(session.open_receiver({ source, credit_window: 0, ...options }), 'receiver');
     }
 
     sender(target, options = {}, session = this.connection) {
