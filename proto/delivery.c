@@ -1,0 +1,471 @@
+/**
+ * delivery.c: deliveries out, cut into frames; deliveries in, put together; outcomes [2.6.12 - 2.6.14, 2.7.5].
+ */
+#include "proto/engine.h"
+
+/* -- outcomes ---------------------------------------------------------------------------------- */
+
+/* The words point into a frame; a delivery with bytes still lent is told later and keeps what its slot holds. */
+static void keep_words(struct delivery *d, rh_slice condition, rh_slice description)
+{
+    size_t room = sizeof d->words;
+    size_t n    = condition.n < room ? condition.n : room;
+    if (n) memcpy(d->words, condition.p, n);
+    size_t rest = description.n < room - n ? description.n : room - n;
+    while (rest > 0 && rest < description.n && (description.p[rest] & 0xc0) == 0x80) rest--; /* not inside a character */
+    if (rest) memcpy(d->words + n, description.p, rest);
+    d->condition   = rh_slice_of(condition.p ? d->words : NULL, n);
+    d->description = rh_slice_of(description.p ? d->words + n : NULL, rest);
+}
+
+static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice condition, rh_slice description)
+{
+    struct link *link = d->link;
+    if (d->state == DELIVERY_OVER) return;
+    if (d->state == DELIVERY_QUEUED) link->queued--;
+    if (d->state == DELIVERY_HALF) link->abort_due = true; /* the peer has its first frames: the next one takes them back */
+    chain_remove(&d->queue);
+    chain_remove(&d->unsettled);
+    d->state = DELIVERY_OVER;
+    d->kind  = (uint8_t)kind;
+    if (d->pins > 0) {
+        keep_words(d, condition, description);
+        return;
+    }
+    d->condition   = condition;
+    d->description = description;
+    chain_push(&link_engine(link)->told, &d->queue);
+}
+
+static void resolve(struct delivery *d, rh_outcome_kind kind)
+{
+    resolve_with(d, kind, rh_slice_of(NULL, 0), rh_slice_of(NULL, 0));
+}
+
+/** A piece of it has left the output: sent, or lost with the pipe. */
+void delivery_unpin(struct delivery *d)
+{
+    rh_engine *engine = link_engine(d->link);
+    if (--d->pins > 0 || d->state != DELIVERY_OVER) return;
+    if (engine->lost && d->kind == RH_SENT) d->kind = RH_UNKNOWN;
+    chain_push(&engine->told, &d->queue);
+}
+
+/** Ends what has not wholly left, and with all also what waits for its outcome. */
+void deliveries_drop(struct link *link, bool all)
+{
+    CHAIN_EACH(node, &link->queue) resolve(CHAIN_OWNER(node, struct delivery, queue), RH_DROPPED);
+    link->abort_due = false; /* the detach, end or close that follows takes back a half delivery as well */
+    if (!all || link->deliveries == 0) return;
+    CHAIN_EACH(node2, &link->session->unsettled)
+    {
+        struct delivery *d = CHAIN_OWNER(node2, struct delivery, unsettled);
+        if (d->link == link) resolve(d, RH_UNKNOWN);
+    }
+}
+
+/* -- sending ----------------------------------------------------------------------------------- */
+
+static bool parts_taken(struct delivery *d, const rh_transfer *transfer)
+{
+    if (transfer->part_count > RH_TRANSFER_PARTS) return false;
+    d->n          = 0;
+    d->part_count = 0;
+    for (size_t i = 0; i < transfer->part_count; i++) {
+        if (transfer->parts[i].n == 0) continue;
+        d->parts[d->part_count++] = transfer->parts[i];
+        d->n += transfer->parts[i].n;
+    }
+    return d->n > 0;
+}
+
+static void tag_taken(struct delivery *d, const rh_transfer *transfer)
+{
+    d->tag_n = (uint8_t)transfer->tag.n;
+    if (transfer->tag.p) {
+        memcpy(d->tag, transfer->tag.p, transfer->tag.n);
+        return;
+    }
+    d->tag_n = 4;
+    rh_put32(d->tag, (uint32_t)d->link->next_tag++);
+}
+
+static rh_status delivery_fill(struct delivery *d, struct link *link, const rh_transfer *transfer)
+{
+    d->link = link;
+    if (transfer->tag.n > TAG_MAX || (transfer->tag.p && transfer->tag.n == 0) || !parts_taken(d, transfer)) return RH_E_ARGUMENT;
+    if (link->peer_max_message_size && d->n > link->peer_max_message_size) return RH_E_TOO_BIG;
+    tag_taken(d, transfer);
+    d->user           = transfer->user;
+    d->message_format = transfer->message_format;
+    d->settled        = transfer->settled;
+    d->state          = DELIVERY_QUEUED;
+    d->cut            = 0;
+    d->part           = 0;
+    d->part_cut       = 0;
+    d->pins           = 0;
+    chain_init(&d->queue);
+    chain_init(&d->unsettled);
+    return RH_OK;
+}
+
+static bool sends(const struct link *link)
+{
+    bool attached = link->state == LINK_ATTACHED || link->state == LINK_ATTACH_SENT || link->state == LINK_ATTACH_RCVD;
+    return !link->receiver && attached && !link->dying && !link->detach_due && !link->session->dying && !link->session->end_due &&
+           connection_may_send(link_engine(link));
+}
+
+rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery **out)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || !sends(link)) return RH_E_STATE;
+    if (link_credit(link) == 0) return RH_AGAIN;
+    rh_engine       *engine = link_engine(link);
+    struct delivery *d      = rh_pool_take(&engine->deliveries);
+    if (d == NULL) return RH_AGAIN;
+    rh_status status = delivery_fill(d, link, transfer);
+    if (status) {
+        rh_pool_give(&engine->deliveries, d);
+        return status;
+    }
+    chain_push(&link->queue, &d->queue);
+    link->queued++;
+    link->deliveries++;
+    link_refresh(link);
+    if (out) *out = slot_handle(d);
+    return RH_OK;
+}
+
+rh_status rh_delivery_abort(rh_delivery *handle)
+{
+    struct delivery *d = slot_of(handle);
+    if (d == NULL || d->state >= DELIVERY_LEFT) return RH_E_STATE;
+    resolve(d, RH_DROPPED);
+    link_refresh(d->link);
+    return RH_OK;
+}
+
+/* -- cutting ----------------------------------------------------------------------------------- */
+
+/* A transfer's header written at p; more is patched in by writing again, for true and false are as long. */
+static size_t header_write(uint8_t *p, const rh_amqp_transfer *transfer)
+{
+    rh_enc e = rh_enc_of(p + RH_FRAME_HEADER, TRANSFER_HEADER_MAX - RH_FRAME_HEADER);
+    rh_amqp_transfer_encode(&e, transfer);
+    return RH_FRAME_HEADER + rh_enc_size(&e);
+}
+
+static void transfer_counted(struct session *session)
+{
+    session->next_outgoing_id++;
+    session->remote_window--;
+    session->engine->counts.transfers_out++;
+    session->engine->counts.frames_out++;
+}
+
+static void header_done(struct link *link, uint8_t *p, size_t n, size_t payload)
+{
+    rh_engine *engine = link_engine(link);
+    rh_frame_put(p, (uint32_t)(n + payload), RH_FRAME_AMQP, link->session->channel);
+    output_commit(&engine->out, p, n);
+    transfer_counted(link->session);
+    if (engine->handler->on_frame)
+        engine->handler->on_frame(engine->user, engine, true, RH_FRAME_AMQP, link->session->channel, rh_slice_of(p + RH_FRAME_HEADER, n - RH_FRAME_HEADER));
+}
+
+/* [2.7.5] The delivery that was begun is void; the frames that were sent of it are the peer's to forget. */
+static void cut_abort(struct link *link, uint8_t *p)
+{
+    rh_amqp_transfer transfer = { .has = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_ABORTED, .handle = link->handle, .aborted = true };
+    header_done(link, p, header_write(p, &transfer), 0);
+    link->abort_due = false;
+}
+
+static rh_amqp_transfer transfer_of(const struct delivery *d)
+{
+    rh_amqp_transfer transfer = {
+        .has         = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_DELIVERY_ID | RH_HAS_TRANSFER_SETTLED | RH_HAS_TRANSFER_MORE,
+        .handle      = d->link->handle,
+        .delivery_id = d->id,
+        .settled     = d->settled,
+    };
+    if (d->state == DELIVERY_HALF) return transfer; /* the rest of the fields is in its first frame */
+    transfer.has |= RH_HAS_TRANSFER_MESSAGE_FORMAT;
+    transfer.message_format = d->message_format;
+    transfer.delivery_tag   = rh_slice_of(d->tag, d->tag_n);
+    return transfer;
+}
+
+static void delivery_begin(struct delivery *d)
+{
+    struct link *link = d->link;
+    d->state          = DELIVERY_HALF;
+    link->queued--;
+    link->credit--;
+    link->delivery_count++;
+    link->session->next_delivery_id++;
+    if (!d->settled) chain_push(&link->session->unsettled, &d->unsettled);
+}
+
+static void delivery_left(struct delivery *d)
+{
+    chain_remove(&d->queue);
+    d->state = DELIVERY_LEFT;
+    link_engine(d->link)->counts.deliveries_out++;
+    if (d->settled) resolve(d, RH_SENT);
+}
+
+static void lend_payload(struct delivery *d, size_t n)
+{
+    struct output *out = &link_engine(d->link)->out;
+    d->cut += n;
+    while (n > 0) {
+        rh_slice part  = d->parts[d->part];
+        size_t   piece = part.n - d->part_cut < n ? part.n - d->part_cut : n;
+        output_lend(out, d, rh_slice_of(part.p + d->part_cut, piece));
+        d->part_cut += piece;
+        n -= piece;
+        if (d->part_cut == part.n) {
+            d->part++;
+            d->part_cut = 0;
+        }
+    }
+}
+
+/**
+ * Cuts one frame of a link that link_refresh() found able to. False: the ring has no room for its header. The
+ * size of the frame is the peer's max-frame-size or the rest of the delivery, whichever is less.
+ */
+bool delivery_cut(struct link *link)
+{
+    rh_engine *engine = link_engine(link);
+    if (link->session->remote_window == 0) return true; /* link_refresh() puts it among those that wait */
+    uint8_t *p = output_take(&engine->out, TRANSFER_HEADER_MAX);
+    if (p == NULL) return false;
+    if (link->abort_due) {
+        cut_abort(link, p);
+        return true;
+    }
+    struct delivery *d = CHAIN_OWNER(chain_first(&link->queue), struct delivery, queue);
+    if (d->state == DELIVERY_QUEUED) d->id = link->session->next_delivery_id;
+    rh_amqp_transfer transfer = transfer_of(d);
+    size_t           header   = header_write(p, &transfer);
+    size_t           room = engine->peer.max_frame_size - header, left = d->n - d->cut;
+    if (left > room) {
+        transfer.more = true;
+        header_write(p, &transfer);
+        left = room;
+    }
+    header_done(link, p, header, left);
+    if (d->state == DELIVERY_QUEUED) delivery_begin(d);
+    lend_payload(d, left);
+    if (d->cut == d->n) delivery_left(d);
+    if (link->drain_due) link_due(link);
+    return true;
+}
+
+/* -- outcomes from the peer -------------------------------------------------------------------- */
+
+struct verdict {
+    rh_outcome_kind kind;
+    rh_slice        condition, description;
+};
+
+/* [3.4] What a disposition's state comes down to. False: it is no outcome, and nothing is settled. */
+static bool verdict_of(struct session *session, const rh_amqp_disposition *disposition, struct verdict *out)
+{
+    rh_dec           d = rh_dec_of(disposition->state);
+    rh_amqp_rejected rejected;
+    rh_amqp_error    error;
+    *out = (struct verdict){ .kind = RH_SETTLED };
+    if (disposition->state.p == NULL) return disposition->settled;
+    switch (rh_composite_peek(&d)) {
+    case RH_AMQP_ACCEPTED: out->kind = RH_ACCEPTED; return true;
+    case RH_AMQP_RELEASED: out->kind = RH_RELEASED; return true;
+    case RH_AMQP_MODIFIED: out->kind = RH_MODIFIED; return true;
+    case RH_AMQP_REJECTED: break;
+    default: return disposition->settled;
+    }
+    out->kind = RH_REJECTED;
+    if (!connection_decode(session->engine, RH_AMQP_REJECTED, disposition->state, &rejected)) return false;
+    if (rejected.error.p == NULL) return true;
+    if (!connection_decode(session->engine, RH_AMQP_ERROR, rejected.error, &error)) return false;
+    out->condition   = error.condition;
+    out->description = error.description;
+    return true;
+}
+
+/**
+ * The receiver's word on first..last. Only what is live and ours is walked: a range costs as much as it settles, and
+ * the ids before it, never as much as it claims.
+ */
+void deliveries_settled(struct session *session, const rh_amqp_disposition *disposition)
+{
+    struct verdict verdict;
+    if (chain_is_empty(&session->unsettled) || !verdict_of(session, disposition, &verdict)) return;
+    CHAIN_EACH(node, &session->unsettled)
+    {
+        struct delivery *d = CHAIN_OWNER(node, struct delivery, unsettled);
+        if (!rh_serial_in(d->id, disposition->first, disposition->last)) {
+            if (rh_serial_before(d->id, disposition->first)) continue;
+            break; /* the chain is in the order of ids */
+        }
+        struct link *link = d->link;
+        resolve_with(d, verdict.kind, verdict.condition, verdict.description);
+        if (link->abort_due) link_refresh(link);
+        if (disposition->settled) continue;
+        /* [2.6.12] A receiver that waits for us to settle: it has decided, so we do. */
+        struct settling settling = { .kind = RH_SETTLED, .first = d->id, .last = d->id };
+        if (session_settle(session, &settling, rh_slice_of(NULL, 0)) != RH_OK) break;
+    }
+}
+
+/* -- receiving --------------------------------------------------------------------------------- */
+
+static void delivered(struct link *link, const rh_incoming *incoming)
+{
+    rh_engine *engine = link_engine(link);
+    rh_link   *handle = slot_handle(link);
+    bool       drained = link->drain && link_credit(link) == 0; /* used up: the same as given back */
+    if (drained) link->drain = false;
+    engine->counts.deliveries_in++;
+    if (engine->handler->on_delivery) engine->handler->on_delivery(engine->user, handle, incoming);
+    if (drained && engine->handler->on_drained && slot_of(handle)) engine->handler->on_drained(engine->user, handle);
+}
+
+/* [2.7.5] The first frame names the delivery; it must have credit. */
+static bool begins_well(struct link *link, const rh_amqp_transfer *transfer)
+{
+    if (!(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_tag.p == NULL || transfer->delivery_tag.n > TAG_MAX) {
+        link_fail(link, RH_E_INVALID_FIELD, "the first transfer of a delivery has no delivery-id or no usable delivery-tag");
+        return false;
+    }
+    if (rh_serial_ahead(link->delivery_count, link->granted) == 0) {
+        link_fail(link, RH_E_TRANSFER_LIMIT, "a delivery beyond the link's credit");
+        return false;
+    }
+    if (transfer->resume) {
+        link_fail(link, RH_E_NOT_ALLOWED, "there is no delivery to resume");
+        return false;
+    }
+    link->delivery_count++;
+    return true;
+}
+
+static bool fits(struct link *link, size_t n)
+{
+    if (link->max_message_size == 0 || n <= link->max_message_size) return true;
+    link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the link's max-message-size");
+    return false;
+}
+
+static void gather_begin(struct link *link, const rh_amqp_transfer *transfer)
+{
+    rh_engine *engine = link_engine(link);
+    if (link->gather == NULL && engine->handler->on_gather) engine->handler->on_gather(engine->user, slot_handle(link));
+    link->gathering  = true;
+    link->gathered   = 0;
+    link->in_id      = transfer->delivery_id;
+    link->in_format  = transfer->message_format;
+    link->in_settled = false;
+    link->in_tag_n   = (uint8_t)transfer->delivery_tag.n;
+    memcpy(link->in_tag, transfer->delivery_tag.p, transfer->delivery_tag.n);
+}
+
+/* [2.7.5] Later frames may repeat the names of the first one, but not change them. */
+static bool continues_well(struct link *link, const rh_amqp_transfer *transfer)
+{
+    bool same_id  = !(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_id == link->in_id;
+    bool same_tag = transfer->delivery_tag.p == NULL || rh_slice_equal(transfer->delivery_tag, rh_slice_of(link->in_tag, link->in_tag_n));
+    if (same_id && same_tag) return true;
+    link_fail(link, RH_E_NOT_ALLOWED, "a delivery begins before the one before it is complete");
+    return false;
+}
+
+static void gather_more(struct link *link, const rh_amqp_transfer *transfer, rh_slice payload)
+{
+    if (!fits(link, link->gathered + payload.n)) return;
+    if (payload.n > link->gather_n - link->gathered) {
+        link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the receiver can put together");
+        return;
+    }
+    if (payload.n > 0) memcpy(link->gather + link->gathered, payload.p, payload.n);
+    link->gathered += payload.n;
+    link->in_settled |= transfer->settled;
+    if (transfer->more) return;
+    link->gathering      = false; /* before the call: it may give another buffer */
+    rh_incoming incoming = { link->in_id, link->in_format, rh_slice_of(link->in_tag, link->in_tag_n), link->in_settled, true,
+                             rh_slice_of(link->gather, link->gathered) };
+    delivered(link, &incoming);
+}
+
+static void transfer_taken(struct link *link, const rh_amqp_transfer *transfer, rh_slice payload)
+{
+    bool first = !link->gathering;
+    if (first ? !begins_well(link, transfer) : !continues_well(link, transfer)) return;
+    if (transfer->aborted) {
+        link->gathering = false;
+        return;
+    }
+    if (first && !transfer->more) {
+        if (!fits(link, payload.n)) return;
+        rh_incoming incoming = { transfer->delivery_id, transfer->message_format, transfer->delivery_tag, transfer->settled, false, payload };
+        delivered(link, &incoming);
+        return;
+    }
+    if (first) gather_begin(link, transfer);
+    gather_more(link, transfer, payload);
+}
+
+void delivery_take(struct session *session, rh_slice body)
+{
+    rh_engine       *engine = session->engine;
+    rh_dec           d      = rh_dec_of(body);
+    rh_amqp_transfer transfer;
+    if (!connection_decode_at(engine, RH_AMQP_TRANSFER, &d, &transfer)) return;
+    engine->counts.transfers_in++;
+    if (!session_count_transfer(session)) {
+        session_fail(session, RH_E_WINDOW_VIOLATION, "a transfer beyond the session's incoming window");
+        return;
+    }
+    struct link *link = link_by_handle(session, transfer.handle);
+    if (link == NULL || link->dying || link->detach_due || link->state == LINK_DETACH_SENT) return; /* late, not wrong */
+    if (!link->receiver || link->state != LINK_ATTACHED) session_fail(session, RH_E_PROTOCOL, "a transfer to a link that does not receive");
+    else transfer_taken(link, &transfer, rh_slice_of(d.p, rh_dec_left(&d)));
+}
+
+/* -- settling ---------------------------------------------------------------------------------- */
+
+rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outcome_kind outcome, const char *condition, const char *description)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || !link->receiver || link->session->dying || link->session->end_due || link->session->state != SESSION_MAPPED ||
+        !connection_may_send(link_engine(link)))
+        return RH_E_STATE;
+    if ((unsigned)outcome > RH_SETTLED) return RH_E_ARGUMENT;
+    struct settling settling = { .role = true, .kind = (uint8_t)outcome, .first = first, .last = last };
+    if (outcome != RH_REJECTED || condition == NULL) return session_settle(link->session, &settling, rh_slice_of(NULL, 0));
+    rh_error error;
+    uint8_t  room[700];
+    error_of_caller(&error, condition, description);
+    return session_settle(link->session, &settling, error_encode(&error, room, sizeof room));
+}
+
+rh_link *rh_delivery_link(const rh_delivery *handle)
+{
+    const struct delivery *d = slot_of(handle);
+    return d ? slot_handle(d->link) : NULL;
+}
+
+void *rh_delivery_user(const rh_delivery *handle)
+{
+    const struct delivery *d = slot_of(handle);
+    return d ? d->user : NULL;
+}
+
+void rh_delivery_set_user(rh_delivery *handle, void *user)
+{
+    struct delivery *d = slot_of(handle);
+    if (d) d->user = user;
+}

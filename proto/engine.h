@@ -1,0 +1,320 @@
+/**
+ * engine.h: what the files of the engine know of each other. Nothing here leaves proto/.
+ *
+ * Public handles (rh_link *, ...) are slot addresses with a generation in their low bits; the files of
+ * the engine use slots (struct link *, ...) and meet handles only at the public calls and callbacks.
+ *
+ * Who may call back: only engine_tell() and the ends of the handlers of incoming frames, each as its last act
+ * on the objects concerned, because a callback may end anything.
+ */
+#ifndef RH_PROTO_ENGINE_H
+#define RH_PROTO_ENGINE_H
+
+#include "proto/chain.h"
+#include "proto/output.h"
+#include "proto/proto.h"
+#include "proto/serial.h"
+
+/* [2.3] What every peer takes before open has told more. */
+#define MIN_MAX_FRAME_SIZE 512u
+
+/* [2.7.2] Handles 0..255, as the service's own handle-max; a table of 512 bytes a session finds a link. */
+#define HANDLES 256u
+
+/* Names are kept to answer and match attaches. The service's longest are hub (256) + group + a uuid. */
+#define LINK_NAME_MAX 512u
+
+/* [2.8.7] A delivery-tag has at most 32 bytes. */
+#define TAG_MAX 32u
+
+/* Entries of the tables channel -> session and handle -> link that name no slot. GONE was one once:
+ * frames that crossed our goodbye may still name it. */
+#define NONE 0xffffu
+#define GONE 0xfffeu
+
+/* -- slots ------------------------------------------------------------------------------------- */
+
+/* Slots are aligned so that the low six bits of their address are free for the generation. */
+#define SLOT_ALIGN 64u
+
+struct slot {
+    struct chain free;
+    uint8_t      generation;
+    bool         live; /* its owner may still use the handle */
+};
+
+/* Slots are touched when first needed: a large pool that is not used costs address space only. */
+struct pool {
+    uint8_t     *slots;
+    size_t       stride;
+    uint32_t     count, touched;
+    struct chain free;
+};
+
+void  rh_pool_init(struct pool *pool, uint8_t *slots, size_t stride, uint32_t count);
+void *rh_pool_take(struct pool *pool); /* NULL: all are in use */
+void  rh_pool_give(struct pool *pool, void *slot);
+
+static inline uint32_t pool_index(const struct pool *pool, const void *slot)
+{
+    return (uint32_t)((size_t)((const uint8_t *)slot - pool->slots) / pool->stride);
+}
+
+static inline void *pool_at(const struct pool *pool, uint32_t index)
+{
+    return pool->slots + index * pool->stride;
+}
+
+static inline void *slot_handle(const void *slot)
+{
+    return (char *)(uintptr_t)slot + ((const struct slot *)slot)->generation;
+}
+
+/** The slot behind a handle, NULL if the handle has outlived it. */
+static inline void *slot_of(const void *handle)
+{
+    if (handle == NULL) return NULL;
+    size_t       generation = (uintptr_t)handle & (SLOT_ALIGN - 1);
+    struct slot *slot       = (struct slot *)((uintptr_t)handle - generation);
+    return slot->live && slot->generation == generation ? slot : NULL;
+}
+
+/* -- deliveries -------------------------------------------------------------------------------- */
+
+enum delivery_state {
+    DELIVERY_QUEUED, /* no frame of it is cut */
+    DELIVERY_HALF,   /* some are */
+    DELIVERY_LEFT,   /* all are; unsettled */
+    DELIVERY_OVER,   /* its outcome is known; told when nothing of it is lent any more */
+};
+
+struct delivery {
+    struct slot     slot;
+    struct link    *link;
+    struct chain    queue;     /* in link->queue while QUEUED or HALF, in engine->told when ready to be told */
+    struct chain    unsettled; /* in session->unsettled, by id, from its first frame to its outcome */
+    void           *user;
+    size_t          n, cut;    /* bytes in all, bytes in frames */
+    uint32_t        id, message_format, pins; /* pins: pieces of it in the output */
+    uint8_t         state, kind, part_count, tag_n;
+    bool            settled;
+    uint8_t         part;      /* the next byte to cut is in this part */
+    size_t          part_cut;  /* and has this many before it there */
+    rh_slice        condition, description;
+    union {
+        struct {
+            rh_slice parts[RH_TRANSFER_PARTS];
+            uint8_t  tag[TAG_MAX];
+        };
+        uint8_t words[160]; /* once OVER: condition and description when they must outlive their frame */
+    };
+};
+
+/* -- links ------------------------------------------------------------------------------------- */
+
+enum link_state {
+    LINK_UNATTACHED,
+    LINK_ATTACH_SENT,
+    LINK_ATTACH_RCVD, /* waits for accept or refuse */
+    LINK_ATTACHED,
+    LINK_DETACH_PIPE, /* attach and detach sent, no answer yet */
+    LINK_DETACH_SENT,
+    LINK_DETACH_RCVD,
+    LINK_STATES,
+};
+
+struct link {
+    struct slot     slot;
+    struct session *session;
+    void           *user;
+    struct chain    in_session, due, ready, dead; /* ready: in engine->ready or session->blocked */
+    struct chain    queue;                        /* deliveries with bytes to cut */
+    uint32_t        deliveries, queued;           /* without told outcome; not begun */
+    uint8_t         state, handle;
+    uint16_t        in_handle;
+    bool            receiver, has_handle, has_in, refused;
+    bool            flow_due, detach_due, detach_closed, say_error;
+    bool            dying, told, gone_closed;     /* dying: on_detach is owed */
+    bool            drain, drain_due, abort_due;
+    uint32_t        delivery_count;
+    uint32_t        credit;                       /* sender: deliveries that may begin */
+    uint32_t        limit, granted;               /* receiver: delivery-counts where credit ends now, and ended at most */
+    uint64_t        max_message_size, peer_max_message_size;
+    uint64_t        next_tag;
+
+    /* the incoming delivery of several frames */
+    uint8_t *gather;
+    size_t   gather_n, gathered;
+    bool     gathering, in_settled;
+    uint32_t in_id, in_format;
+    uint8_t  in_tag[TAG_MAX];
+    uint8_t  in_tag_n;
+
+    uint16_t name_n;
+    uint8_t  name[LINK_NAME_MAX];
+    rh_error error; /* what to say in detach, then what to tell */
+};
+
+/* -- sessions ---------------------------------------------------------------------------------- */
+
+enum session_state {
+    SESSION_UNMAPPED,
+    SESSION_BEGIN_SENT,
+    SESSION_BEGIN_RCVD,
+    SESSION_MAPPED,
+    SESSION_END_SENT,
+    SESSION_DISCARDING,
+    SESSION_END_RCVD,
+    SESSION_STATES,
+};
+
+/* Settled deliveries whose disposition has not left: one range, grown while neighbours follow. */
+struct settling {
+    bool     due, role; /* role: true when we are the receiver */
+    uint8_t  kind;
+    uint32_t first, last;
+};
+
+struct session {
+    struct slot     slot;
+    rh_engine      *engine;
+    void           *user;
+    struct chain    due, dead;
+    struct chain    links, due_links, blocked, unsettled;
+    uint32_t        untold; /* links whose on_detach is owed */
+    uint8_t         state;
+    uint16_t        channel, in_channel;
+    bool            has_in, flow_due, end_due, say_error, dying, told;
+    uint32_t        handle_max, peer_handle_max;
+    uint32_t        window, incoming_window, next_incoming_id;
+    uint32_t        next_outgoing_id, remote_window, next_delivery_id, initial_outgoing_id;
+    struct settling settling;
+    uint8_t         handles_used[HANDLES / 8];
+    uint16_t        in_handles[HANDLES];
+    rh_error        error;
+};
+
+/* -- the connection ---------------------------------------------------------------------------- */
+
+/* [2.4.6] */
+enum connection_state {
+    CONN_START,
+    CONN_HDR_RCVD,
+    CONN_HDR_SENT,
+    CONN_HDR_EXCH,
+    CONN_OPEN_PIPE,
+    CONN_OC_PIPE,
+    CONN_OPEN_RCVD,
+    CONN_OPEN_SENT,
+    CONN_CLOSE_PIPE,
+    CONN_OPENED,
+    CONN_CLOSE_RCVD,
+    CONN_CLOSE_SENT,
+    CONN_DISCARDING,
+    CONN_END,
+    CONN_STATES,
+};
+
+enum sasl_state {
+    SASL_HEADER,     /* the peer's SASL header is due */
+    SASL_MECHANISMS, /* client: the list */
+    SASL_INIT,       /* server: the choice */
+    SASL_OUTCOME,    /* client: the verdict */
+    SASL_DONE,       /* or there is none */
+    SASL_FAILED,
+};
+
+struct rh_engine {
+    const rh_engine_handler *handler;
+    void                    *user;
+    struct output            out;
+    struct pool              sessions, links, deliveries;
+    struct chain             due;   /* sessions with frames to say beside transfers */
+    struct chain             ready; /* sending links that can cut a frame now */
+    struct chain             told, dead_links, dead_sessions;
+    uint16_t                *channels; /* incoming channel -> session */
+    uint8_t                  state, sasl_state;
+    bool                     server, inside, pipeline, deaf;
+    bool                     over, over_told; /* on_close is owed, was told */
+    bool                     close_due, open_due, say_error;
+    bool                     clock_runs, lost; /* lost: the pipe has given everything back */
+    bool                     close_waits;      /* our close has been decided and not been answered */
+    rh_sasl                  sasl;
+    uint16_t                 channel_max;
+    uint32_t                 max_frame_size, idle_ms, window, first_id;
+    rh_engine_peer           peer;
+    uint32_t                 biggest_sent;  /* frame written before the peer's open told its limit */
+    rh_time                  last_in, last_out, close_by;
+    rh_engine_counts         counts;
+    rh_error                 error;
+    const uint8_t           *frame; /* being handled; NULL outside */
+    uint16_t                 open_n;
+    uint8_t                  open[MIN_MAX_FRAME_SIZE]; /* our open, encoded at init */
+};
+
+/* engine.c */
+void engine_tell(rh_engine *engine);
+void engine_lose_all(rh_engine *engine, const rh_error *error);
+void engine_drop_queued(rh_engine *engine);
+
+/* connection.c */
+void connection_start(rh_engine *engine);
+void connection_take(rh_engine *engine, rh_slice frame);
+bool connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out);
+bool connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out);
+bool connection_wants_header(const rh_engine *engine);
+bool connection_may_send(const rh_engine *engine);
+bool connection_say_close(rh_engine *engine); /* false: no room */
+void connection_fail(rh_engine *engine, rh_status status, const char *words);
+void connection_lost(rh_engine *engine, rh_status status, const char *words);
+void connection_end(rh_engine *engine);
+
+/* error.c */
+rh_slice error_encode(const rh_error *error, uint8_t *room, size_t n);
+void     error_of_fault(rh_error *out, rh_status status, const char *words);
+void     error_of_peer(rh_error *out, rh_slice encoded);
+void     error_of_caller(rh_error *out, const char *condition, const char *words);
+
+/* sasl.c */
+bool sasl_prepare(rh_engine *engine, const rh_engine_opts *opts); /* false: the initial response is too long */
+void sasl_take_header(rh_engine *engine, rh_slice header);
+void sasl_take(rh_engine *engine, rh_slice body);
+
+/* session.c */
+void      session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body);
+void      session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body);
+void      session_fail(struct session *session, rh_status status, const char *words);
+void      session_die(struct session *session, const rh_error *error);
+void      session_reap(struct session *session);
+void      session_due(struct session *session);
+bool      session_say(struct session *session); /* false: no room */
+void      session_flow_fields(struct session *session, rh_amqp_flow *flow);
+bool      session_count_transfer(struct session *session);
+rh_status session_settle(struct session *session, const struct settling *what, rh_slice error);
+
+/* link.c */
+void         link_take_attach(struct session *session, rh_slice body);
+void         link_take_detach(struct session *session, rh_slice body);
+void         link_take_flow(struct session *session, const rh_amqp_flow *flow);
+struct link *link_by_handle(struct session *session, uint32_t handle); /* NULL: none, or late; the session has judged */
+void         link_fail(struct link *link, rh_status status, const char *words);
+void         link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
+void         link_reap(struct link *link);
+void         link_due(struct link *link);
+bool         link_say(struct link *link); /* false: no room */
+void         link_refresh(struct link *link);
+uint32_t     link_credit(const struct link *link);
+
+/* delivery.c */
+bool delivery_cut(struct link *link); /* false: no room */
+void delivery_unpin(struct delivery *delivery);
+void delivery_take(struct session *session, rh_slice body);
+void deliveries_drop(struct link *link, bool all);
+void deliveries_settled(struct session *session, const rh_amqp_disposition *disposition);
+
+static inline rh_engine *link_engine(const struct link *link)
+{
+    return link->session->engine;
+}
+
+#endif

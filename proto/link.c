@@ -1,0 +1,606 @@
+/**
+ * link.c: attach, detach, credit [2.6, 2.7.3, 2.7.4, 2.7.7].
+ */
+#include "proto/engine.h"
+
+/* -- the table --------------------------------------------------------------------------------- */
+
+#define NO 0xff
+
+enum link_event { WE_ATTACH, THEY_ATTACH, WE_DETACH, THEY_DETACH, LINK_EVENTS };
+
+#define UNATTACHED  LINK_UNATTACHED
+#define ATTACH_SENT LINK_ATTACH_SENT
+#define ATTACH_RCVD LINK_ATTACH_RCVD
+#define ATTACHED    LINK_ATTACHED
+#define DETACH_PIPE LINK_DETACH_PIPE
+#define DETACH_SENT LINK_DETACH_SENT
+#define DETACH_RCVD LINK_DETACH_RCVD
+
+/* [2.6.3, 2.6.4] what the next event makes of a link; NO is the peer's mistake, or ours. A peer that
+ * detaches before our answer to its attach gets that answer, a refusal, first. */
+static const uint8_t link_next[LINK_STATES][LINK_EVENTS] = {
+    /*                we attach    they attach  we detach    they detach */
+    [UNATTACHED]  = { ATTACH_SENT, ATTACH_RCVD, NO,          NO          },
+    [ATTACH_SENT] = { NO,          ATTACHED,    DETACH_PIPE, NO          },
+    [ATTACH_RCVD] = { ATTACHED,    NO,          NO,          NO          },
+    [ATTACHED]    = { NO,          NO,          DETACH_SENT, DETACH_RCVD },
+    [DETACH_PIPE] = { NO,          DETACH_SENT, NO,          NO          },
+    [DETACH_SENT] = { NO,          NO,          NO,          UNATTACHED  },
+    [DETACH_RCVD] = { NO,          NO,          UNATTACHED,  NO          },
+};
+
+static bool step(struct link *link, enum link_event event)
+{
+    uint8_t next = link_next[link->state][event];
+    if (next == NO) return false;
+    link->state = next;
+    return true;
+}
+
+/* -- slots, handles, names --------------------------------------------------------------------- */
+
+static struct link *link_take_slot(struct session *session, rh_slice name, bool receiver)
+{
+    rh_engine   *engine = session->engine;
+    struct link *l      = rh_pool_take(&engine->links);
+    if (l == NULL) return NULL;
+    memset((uint8_t *)l + sizeof l->slot, 0, sizeof *l - sizeof l->slot);
+    l->session  = session;
+    l->receiver = receiver;
+    chain_init(&l->in_session);
+    chain_init(&l->due);
+    chain_init(&l->ready);
+    chain_init(&l->dead);
+    chain_init(&l->queue);
+    l->delivery_count = receiver ? 0 : engine->first_id;
+    l->name_n         = (uint16_t)name.n;
+    memcpy(l->name, name.p, name.n);
+    chain_push(&session->links, &l->in_session);
+    session->untold++;
+    return l;
+}
+
+static void link_give_slot(struct link *link)
+{
+    chain_remove(&link->in_session);
+    chain_remove(&link->due);
+    chain_remove(&link->ready);
+    if (link->has_handle) link->session->handles_used[link->handle / 8] &= (uint8_t)~(1u << link->handle % 8);
+    rh_pool_give(&link_engine(link)->links, link);
+}
+
+/** Gives the slot back once nobody needs it: told, and detached on both sides. */
+void link_reap(struct link *link)
+{
+    if (link->told && link->state == UNATTACHED && !link->detach_due) link_give_slot(link);
+}
+
+/* The lowest handle that is free: a peer may allow only a few. */
+static bool handle_take(struct link *link)
+{
+    struct session *session = link->session;
+    for (uint32_t handle = 0; handle <= session->peer_handle_max; handle++) {
+        uint8_t bit = (uint8_t)(1u << handle % 8);
+        if (session->handles_used[handle / 8] & bit) continue;
+        session->handles_used[handle / 8] |= bit;
+        link->handle     = (uint8_t)handle;
+        link->has_handle = true;
+        return true;
+    }
+    return false;
+}
+
+static struct link *link_by_name(struct session *session, rh_slice name, bool receiver)
+{
+    CHAIN_EACH(node, &session->links)
+    {
+        struct link *link = CHAIN_OWNER(node, struct link, in_session);
+        if (link->receiver == receiver && !link->told && rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
+    }
+    return NULL;
+}
+
+static void link_map(struct link *link, uint32_t handle)
+{
+    link->in_handle                    = (uint16_t)handle;
+    link->has_in                       = true;
+    link->session->in_handles[handle]  = (uint16_t)pool_index(&link_engine(link)->links, link);
+}
+
+static void link_unmap(struct link *link)
+{
+    if (link->has_in) link->session->in_handles[link->in_handle] = GONE;
+    link->has_in = false;
+}
+
+/** The link that the peer means. NULL: there is none, and if that is the peer's mistake the session has failed. */
+struct link *link_by_handle(struct session *session, uint32_t handle)
+{
+    uint16_t index = handle < HANDLES ? session->in_handles[handle] : (uint16_t)NONE;
+    if (index < GONE) return pool_at(&session->engine->links, index);
+    if (index == NONE) session_fail(session, RH_E_UNATTACHED_HANDLE, "no link is attached with this handle");
+    return NULL;
+}
+
+static bool is_leaving(const struct link *link)
+{
+    return link->dying || link->detach_due || link->state >= DETACH_PIPE;
+}
+
+/* -- attach, ours ------------------------------------------------------------------------------ */
+
+static rh_slice source_encoded(const rh_link_opts *opts, rh_enc *e)
+{
+    if (opts->source == NULL) return opts->source_raw;
+    uint8_t *at = e->p;
+    if (!rh_composite_encode(e, RH_AMQP_SOURCE, opts->source)) return rh_slice_of(NULL, 0);
+    return rh_slice_of(at, (size_t)(e->p - at));
+}
+
+static rh_slice target_encoded(const rh_link_opts *opts, rh_enc *e)
+{
+    if (opts->target == NULL) return opts->target_raw;
+    uint8_t *at = e->p;
+    if (!rh_composite_encode(e, RH_AMQP_TARGET, opts->target)) return rh_slice_of(NULL, 0);
+    return rh_slice_of(at, (size_t)(e->p - at));
+}
+
+/* opts NULL: the answer that refuses, without source and target. */
+static rh_status say_attach(struct link *link, const rh_link_opts *opts)
+{
+    static const rh_link_opts refusal = { .snd_settle_mode = RH_SND_MIXED };
+    if (opts == NULL) opts = &refusal;
+    if (!link->has_handle && !handle_take(link)) return RH_E_LIMIT;
+    uint8_t        room[4096];
+    rh_enc         e      = rh_enc_of(room, sizeof room);
+    rh_amqp_attach attach = {
+        .has             = RH_HAS_ATTACH_HANDLE | RH_HAS_ATTACH_ROLE | RH_HAS_ATTACH_SND_SETTLE_MODE | RH_HAS_ATTACH_RCV_SETTLE_MODE | RH_HAS_ATTACH_MAX_MESSAGE_SIZE,
+        .name            = rh_slice_of(link->name, link->name_n),
+        .handle          = link->handle,
+        .role            = link->receiver,
+        .snd_settle_mode = opts->snd_settle_mode,
+        .rcv_settle_mode = opts->rcv_settle_mode,
+        .source          = source_encoded(opts, &e),
+        .target          = target_encoded(opts, &e),
+        .max_message_size     = opts->max_message_size,
+        .offered_capabilities = opts->offered_capabilities,
+        .desired_capabilities = opts->desired_capabilities,
+        .properties           = opts->properties,
+    };
+    if (e.status) return e.status;
+    if (!link->receiver) {
+        attach.has |= RH_HAS_ATTACH_INITIAL_DELIVERY_COUNT;
+        attach.initial_delivery_count = link->delivery_count;
+    }
+    rh_status status = output_frame(link_engine(link), link->session->channel, RH_AMQP_ATTACH, &attach);
+    if (status == RH_OK) step(link, WE_ATTACH);
+    return status;
+}
+
+static void link_options(struct link *link, const rh_link_opts *opts)
+{
+    link->max_message_size = opts->max_message_size;
+    link->gather           = opts->gather;
+    link->gather_n         = opts->gather ? opts->gather_n : 0;
+}
+
+static bool session_takes_links(const struct session *session)
+{
+    bool open = session->state == SESSION_MAPPED || session->state == SESSION_BEGIN_SENT;
+    return open && !session->dying && !session->end_due && connection_may_send(session->engine);
+}
+
+rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *user, rh_link **out)
+{
+    struct session *session = slot_of(handle);
+    if (session == NULL || !session_takes_links(session)) return RH_E_STATE;
+    if (opts->name.n == 0 || opts->name.n > LINK_NAME_MAX) return RH_E_ARGUMENT;
+    if (link_by_name(session, opts->name, opts->receiver)) return RH_E_CONFLICT;
+    if (!session_say(session)) return RH_AGAIN; /* a detach of the same name goes first */
+    struct link *link = link_take_slot(session, opts->name, opts->receiver);
+    if (link == NULL) return RH_E_LIMIT;
+    link->user = user;
+    link_options(link, opts);
+    rh_status status = say_attach(link, opts);
+    if (status) {
+        session->untold--;
+        link_give_slot(link);
+        return status;
+    }
+    *out = slot_handle(link);
+    return RH_OK;
+}
+
+rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || link->state != ATTACH_RCVD || is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    if (!session_say(link->session)) return RH_AGAIN;
+    link_options(link, opts);
+    if (opts->user) link->user = opts->user;
+    rh_status status = say_attach(link, opts);
+    if (status) return status;
+    if (link->flow_due) link_due(link); /* credit that was granted before the answer */
+    link_refresh(link);
+    return RH_OK;
+}
+
+rh_status rh_link_refuse(rh_link *handle, const char *condition, const char *description)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || link->state != ATTACH_RCVD || is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    rh_status status = say_attach(link, NULL);
+    return status ? status : rh_link_detach(handle, true, condition, description);
+}
+
+/* -- attach, theirs ---------------------------------------------------------------------------- */
+
+/* [2.6.3] An attach without the terminus that we asked for announces a refusal: its detach says why. */
+static bool is_refusal(const struct link *link, const rh_amqp_attach *attach)
+{
+    return link->receiver ? attach->source.p == NULL : attach->target.p == NULL;
+}
+
+static void attach_fields(struct link *link, const rh_amqp_attach *attach)
+{
+    link_map(link, attach->handle);
+    link->peer_max_message_size = attach->max_message_size;
+    if (!link->receiver) return;
+    /* Credit may have been granted before it was known where the sender starts to count. */
+    link->delivery_count += attach->initial_delivery_count;
+    link->limit += attach->initial_delivery_count;
+    link->granted += attach->initial_delivery_count;
+}
+
+static void attach_answered(struct link *link, const rh_amqp_attach *attach)
+{
+    attach_fields(link, attach);
+    step(link, THEY_ATTACH);
+    link->refused = is_refusal(link, attach);
+    if (link->refused || is_leaving(link)) return;
+    rh_engine *engine = link_engine(link);
+    if (engine->handler->on_attach) engine->handler->on_attach(engine->user, slot_handle(link), attach);
+}
+
+static void attach_asked(struct session *session, const rh_amqp_attach *attach)
+{
+    rh_engine   *engine = session->engine;
+    struct link *link   = link_take_slot(session, attach->name, !attach->role);
+    if (link == NULL) {
+        session_fail(session, RH_E_LIMIT, "no more links here");
+        return;
+    }
+    attach_fields(link, attach);
+    step(link, THEY_ATTACH);
+    if (engine->handler->on_attach) engine->handler->on_attach(engine->user, slot_handle(link), attach);
+    else if (rh_link_refuse(slot_handle(link), "amqp:not-allowed", "nobody here takes links") != RH_OK) session_fail(session, RH_E_LIMIT, "no more handles here");
+}
+
+void link_take_attach(struct session *session, rh_slice body)
+{
+    rh_amqp_attach attach;
+    if (!connection_decode(session->engine, RH_AMQP_ATTACH, body, &attach)) return;
+    if (attach.handle > session->handle_max) {
+        connection_fail(session->engine, RH_E_PEER_LIMIT, "the handle is above the handle-max announced"); /* [2.7.2] */
+        return;
+    }
+    if (session->in_handles[attach.handle] < GONE) {
+        session_fail(session, RH_E_HANDLE_IN_USE, "the handle is in use");
+        return;
+    }
+    if (attach.name.n > LINK_NAME_MAX) {
+        session_fail(session, RH_E_LIMIT, "the link's name is too long");
+        return;
+    }
+    struct link *ours = link_by_name(session, attach.name, !attach.role);
+    if (ours && (ours->state == ATTACH_SENT || ours->state == DETACH_PIPE)) attach_answered(ours, &attach);
+    else attach_asked(session, &attach);
+}
+
+/* -- detach ------------------------------------------------------------------------------------ */
+
+static void link_die(struct link *link, bool closed, const rh_error *error)
+{
+    if (link->dying) return;
+    link->dying       = true;
+    link->gone_closed = closed;
+    if (error != &link->error) link->error = *error;
+    chain_remove(&link->ready);
+    deliveries_drop(link, true);
+    if (link->deliveries == 0) chain_push(&link_engine(link)->dead_links, &link->dead);
+}
+
+/** Its session or connection is gone: nothing more is said or awaited. */
+void link_cut_off(struct link *link, const rh_error *error)
+{
+    link->state      = UNATTACHED;
+    link->detach_due = link->flow_due = false;
+    chain_remove(&link->due);
+    link_unmap(link);
+    link_die(link, false, error);
+    link_reap(link);
+}
+
+/** The peer broke a rule of the link: detach it with the condition that says which [2.6.5]. */
+void link_fail(struct link *link, rh_status status, const char *words)
+{
+    if (is_leaving(link)) return;
+    error_of_fault(&link->error, status, words);
+    link->say_error  = true;
+    link->detach_due = link->detach_closed = true;
+    link_due(link);
+    link_die(link, true, &link->error);
+}
+
+rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, const char *description)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || is_leaving(link)) return RH_E_STATE;
+    if (link->state == ATTACH_RCVD) return rh_link_refuse(handle, condition, description);
+    error_of_caller(&link->error, condition, description);
+    link->say_error     = condition != NULL;
+    link->detach_due    = true;
+    link->detach_closed = closed;
+    chain_remove(&link->ready);
+    deliveries_drop(link, false);
+    link_due(link);
+    return RH_OK;
+}
+
+/* The peer's detach of a link whose attach we have not answered: [2.6.3] attach comes before detach. */
+static bool answer_first(struct link *link)
+{
+    if (link->state != ATTACH_RCVD || say_attach(link, NULL) == RH_OK) return true;
+    session_fail(link->session, RH_E_LIMIT, "no handle for the answer");
+    return false;
+}
+
+static void detach_error(struct link *link, const rh_amqp_detach *detach)
+{
+    error_of_peer(&link->error, detach->error);
+    if (link->refused && link->error.status == RH_OK) rh_error_set(&link->error, RH_E_DETACHED, NULL, "the peer refused the link and did not say why");
+}
+
+void link_take_detach(struct session *session, rh_slice body)
+{
+    rh_amqp_detach detach;
+    if (!connection_decode(session->engine, RH_AMQP_DETACH, body, &detach)) return;
+    struct link *link = link_by_handle(session, detach.handle);
+    if (link == NULL || !answer_first(link)) return;
+    if (!link->dying) detach_error(link, &detach);
+    link->say_error = false;
+    if (link->state == ATTACHED) {
+        link->detach_due    = true; /* the answer, unless ours was on its way already */
+        link->detach_closed = detach.closed;
+        link_due(link);
+    }
+    step(link, THEY_DETACH);
+    link_unmap(link);
+    link_die(link, detach.closed, &link->error);
+    link_reap(link);
+}
+
+static bool say_detach(struct link *link)
+{
+    uint8_t        room[700];
+    uint16_t       channel = link->session->channel;
+    rh_amqp_detach detach  = { .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .handle = link->handle, .closed = link->detach_closed };
+    if (link->say_error) detach.error = error_encode(&link->error, room, sizeof room);
+    rh_status status = output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
+    if (status == RH_E_TOO_BIG) {
+        detach.error = rh_slice_of(NULL, 0);
+        status       = output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
+    }
+    if (status) return false;
+    link->detach_due = false;
+    step(link, WE_DETACH);
+    return true;
+}
+
+/* -- credit ------------------------------------------------------------------------------------ */
+
+/** Sender: how many more sends; receiver: how many more may come. */
+uint32_t link_credit(const struct link *link)
+{
+    if (link->receiver) return rh_serial_ahead(link->delivery_count, link->limit);
+    return link->credit > link->queued ? link->credit - link->queued : 0;
+}
+
+static bool say_flow(struct link *link)
+{
+    rh_amqp_flow flow = {
+        .has            = RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_LINK_CREDIT | RH_HAS_FLOW_DRAIN,
+        .handle         = link->handle,
+        .delivery_count = link->delivery_count,
+        .link_credit    = link->receiver ? link_credit(link) : link->credit,
+        .available      = link->queued,
+        .drain          = link->drain,
+    };
+    if (!link->receiver || link->has_in) flow.has |= RH_HAS_FLOW_DELIVERY_COUNT;
+    if (!link->receiver) flow.has |= RH_HAS_FLOW_AVAILABLE;
+    session_flow_fields(link->session, &flow);
+    link->flow_due = output_frame(link_engine(link), link->session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
+    return !link->flow_due;
+}
+
+/* [2.6.7] Asked to drain, a sender that has nothing more to send uses its credit up by counting. */
+static bool is_drained(const struct link *link)
+{
+    return link->drain_due && (link->credit == 0 || chain_is_empty(&link->queue));
+}
+
+static void give_credit_back(struct link *link)
+{
+    link->delivery_count += link->credit;
+    link->credit    = 0;
+    link->drain_due = false;
+    link->flow_due  = true;
+}
+
+/** Something of the link waits to be said beside transfers. */
+void link_due(struct link *link)
+{
+    chain_push(&link->session->due_links, &link->due);
+    session_due(link->session);
+}
+
+bool link_say(struct link *link)
+{
+    if (is_drained(link)) give_credit_back(link);
+    if (link->flow_due && link->state != UNATTACHED && !link->dying && !say_flow(link)) return false;
+    if (link->detach_due) return say_detach(link);
+    return true;
+}
+
+/** Puts a link where the output finds it: among those that can cut a frame, those that wait for the session's window, or nowhere. */
+void link_refresh(struct link *link)
+{
+    struct session *session = link->session;
+    struct chain   *first   = chain_first(&link->queue);
+    bool            begun   = first && CHAIN_OWNER(first, struct delivery, queue)->state == DELIVERY_HALF;
+    bool            can     = link->abort_due || begun || (first && link->credit > 0);
+    if (!can || link->state != ATTACHED || is_leaving(link) || session->state != SESSION_MAPPED || session->end_due) chain_remove(&link->ready);
+    else chain_push(session->remote_window > 0 ? &session->engine->ready : &session->blocked, &link->ready);
+}
+
+static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
+{
+    rh_engine *engine = link_engine(link);
+    uint32_t   before = link_credit(link);
+    /* [2.6.7] Absent while the receiver has not seen our attach: it counts from our first. */
+    uint32_t seen   = (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) ? flow->delivery_count : engine->first_id;
+    link->credit    = rh_serial_ahead(link->delivery_count, seen + flow->link_credit);
+    link->drain     = flow->drain;
+    link->drain_due = flow->drain;
+    if (flow->drain) link_due(link);
+    link_refresh(link);
+    if (link_credit(link) > before && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
+}
+
+static void flow_from_sender(struct link *link, const rh_amqp_flow *flow)
+{
+    rh_engine *engine = link_engine(link);
+    if (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
+    if (!link->drain || link_credit(link) > 0) return;
+    link->drain = false;
+    if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));
+}
+
+void link_take_flow(struct session *session, const rh_amqp_flow *flow)
+{
+    struct link *link = link_by_handle(session, flow->handle);
+    if (link == NULL || is_leaving(link)) return;
+    if (flow->echo) {
+        link->flow_due = true;
+        link_due(link);
+    }
+    /* Some senders put a link-credit into their own flows; only the receiver's means something. */
+    if (link->receiver) flow_from_sender(link, flow);
+    else if (flow->has & RH_HAS_FLOW_LINK_CREDIT) flow_from_receiver(link, flow);
+}
+
+static rh_status receiver_flow(rh_link *handle, struct link **out)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || !link->receiver || is_leaving(link)) return RH_E_STATE;
+    link->flow_due = true;
+    if (link->state != ATTACH_RCVD) link_due(link);
+    *out = link;
+    return RH_OK;
+}
+
+rh_status rh_link_credit(rh_link *handle, uint32_t credit)
+{
+    struct link *link;
+    if (receiver_flow(handle, &link) != RH_OK) return RH_E_STATE;
+    link->drain = false;
+    link->limit = link->delivery_count + credit;
+    if (rh_serial_before(link->granted, link->limit)) link->granted = link->limit;
+    return RH_OK;
+}
+
+rh_status rh_link_drain(rh_link *handle)
+{
+    struct link *link;
+    if (receiver_flow(handle, &link) != RH_OK) return RH_E_STATE;
+    link->drain = true;
+    return RH_OK;
+}
+
+rh_status rh_link_gather(rh_link *handle, uint8_t *buffer, size_t n)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || !link->receiver || link->gathering) return RH_E_STATE;
+    link->gather   = buffer;
+    link->gather_n = buffer ? n : 0;
+    return RH_OK;
+}
+
+/* -- inspecting -------------------------------------------------------------------------------- */
+
+rh_session *rh_link_session(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? slot_handle(link->session) : NULL;
+}
+
+rh_slice rh_link_name(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? rh_slice_of(link->name, link->name_n) : rh_slice_of(NULL, 0);
+}
+
+bool rh_link_is_receiver(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link && link->receiver;
+}
+
+bool rh_link_is_pending(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link && link->state == ATTACH_RCVD && !is_leaving(link);
+}
+
+bool rh_link_is_attached(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link && link->state == ATTACHED && !is_leaving(link) && !link->refused;
+}
+
+uint32_t rh_link_credit_left(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? link_credit(link) : 0;
+}
+
+uint32_t rh_link_queued(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? link->queued : 0;
+}
+
+uint32_t rh_link_unsettled(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? link->deliveries : 0;
+}
+
+uint64_t rh_link_peer_max_message_size(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? link->peer_max_message_size : 0;
+}
+
+void *rh_link_user(const rh_link *handle)
+{
+    const struct link *link = slot_of(handle);
+    return link ? link->user : NULL;
+}
+
+void rh_link_set_user(rh_link *handle, void *user)
+{
+    struct link *link = slot_of(handle);
+    if (link) link->user = user;
+}

@@ -1,0 +1,75 @@
+/**
+ * output.h: what waits to leave: a ring of bytes that the engine wrote (headers, control frames) and a
+ * ring of segments that puts them in order with slices of payloads that stay where they are.
+ *
+ * SASL bytes have a buffer of their own in front, because everything behind them may be submitted, and
+ * encoded, long before the SASL exchange allows it to leave.
+ */
+#ifndef RH_PROTO_OUTPUT_H
+#define RH_PROTO_OUTPUT_H
+
+#include "proto/proto.h"
+
+/* The longest answer that the engine gives to one frame, with room for what a callback adds; input waits
+ * until this much is free. */
+#define ANSWER_ROOM 2048u
+
+/* A transfer frame takes its header and RH_TRANSFER_PARTS slices; the rest is for control frames. */
+#define SEGMENTS_SPARE 16u
+
+/* [2.3.1] header, and a transfer performative with every field at its longest. */
+#define TRANSFER_HEADER_MAX 96u
+
+/* Lending more would not make the pipe faster, but a control frame behind it later. */
+#define LENT_BYTES_MAX (256u * 1024u)
+
+#define SASL_BYTES_MAX 640u
+
+struct segment {
+    const uint8_t   *p;
+    size_t           n;
+    struct delivery *lent; /* whose payload it is; NULL: the ring's */
+};
+
+struct output {
+    uint8_t        *ring;
+    size_t          size, head, tail; /* bytes [head, tail) wait, over the end if tail < head */
+    struct segment *segments;
+    uint32_t        mask, first, last; /* segments first..last - 1 wait, counted for ever */
+    uint32_t        in_ring;           /* how many of them are the ring's */
+    size_t          waiting;           /* bytes in all of them */
+    bool            gate;              /* shut until SASL is done */
+    bool            held;              /* [2.3] from segment held_at on larger than a peer takes that has not said more */
+    uint32_t        held_at;
+    size_t          sasl_n, sasl_allowed, sasl_sent;
+    uint8_t         sasl[SASL_BYTES_MAX];
+};
+
+void     output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count);
+bool     output_is_empty(const struct output *out);
+bool     output_has_more(const struct output *out); /* something may leave now */
+size_t   output_room(const struct output *out);     /* the longest frame that fits */
+uint8_t *output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */
+void     output_commit(struct output *out, uint8_t *p, size_t n);
+void     output_lend(struct output *out, struct delivery *delivery, rh_slice piece);
+size_t   output_pieces(const struct output *out, rh_iov *iov, size_t max);
+void     output_sent(struct output *out, size_t n);
+void     output_clear(struct output *out);
+
+static inline uint32_t output_segments_left(const struct output *out)
+{
+    return out->mask + 1 - (out->last - out->first);
+}
+
+/**
+ * Writes one frame that has no payload. RH_AGAIN: no room now; RH_E_SPACE: there never is;
+ * RH_E_TOO_BIG: larger than the peer's frames.
+ */
+rh_status output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields);
+
+/** A frame whose body is encoded already; false: no room now. */
+bool output_encoded(rh_engine *engine, rh_slice body);
+
+void output_heartbeat(rh_engine *engine);
+
+#endif
