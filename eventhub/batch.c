@@ -51,6 +51,18 @@ void rh_batch_unlend(rh_batch *batch)
 
 /* -- filling ------------------------------------------------------------------------------------- */
 
+rh_status rh_batch_make(rh_producer *producer, rh_slice key, size_t room, rh_batch **out)
+{
+    rh_batch *batch = rh_batch_take(producer, key, room);
+    if (!batch) return rh_producer_again(producer);
+    if (rh_envelope_init(&batch->envelope, batch->envelope.p, room, key) != RH_OK) {
+        rh_batch_drop(batch);
+        return RH_E_ARGUMENT; /* not even room for the key */
+    }
+    *out = batch;
+    return RH_OK;
+}
+
 static rh_status key_of(const rh_producer *producer, const rh_batch_opts *opts, rh_slice *key)
 {
     *key = rh_str(opts ? opts->partition_key : NULL);
@@ -69,15 +81,7 @@ rh_status rh_batch_create(rh_producer *producer, const rh_batch_opts *opts, rh_b
 
     size_t limit = rh_producer_max_bytes(producer), room = opts && opts->max_bytes ? opts->max_bytes : limit;
     if (limit && room > limit) return RH_E_TOO_BIG;
-    rh_batch *batch = limit ? rh_batch_take(producer, key, room) : NULL;
-    if (!batch) return rh_producer_again(producer);
-    status = rh_envelope_init(&batch->envelope, batch->envelope.p, room, key);
-    if (status) {
-        rh_batch_drop(batch);
-        return RH_E_ARGUMENT; /* max_bytes has not even room for the key */
-    }
-    *out = batch;
-    return RH_OK;
+    return limit ? rh_batch_make(producer, key, room, out) : rh_producer_again(producer);
 }
 
 /** Whether an event of n bytes would fit into the batch if that were empty. */

@@ -28,6 +28,9 @@ struct rh_batch {
 /** A batch of room for so many encoded bytes; NULL: no gap in the producer's memory. */
 rh_batch *rh_batch_take(rh_producer *producer, rh_slice key, size_t room);
 
+/** An empty envelope of at most room bytes. RH_AGAIN: no gap. RH_E_ARGUMENT: not even room for the key. */
+RH_NODISCARD rh_status rh_batch_make(rh_producer *producer, rh_slice key, size_t room, rh_batch **out);
+
 /** Closes it for more and gives back the room that was not used. */
 void rh_batch_seal(rh_batch *batch);
 

@@ -221,10 +221,10 @@ RH_API const rh_condition *rh_condition_at(size_t index);
  * on the way of an event allocates afterwards (inside libssl excepted). An empty pool answers RH_AGAIN.
  *
  *   producer      batch_bytes 1 MiB x batches 3, shared by all its events     3 MiB
- *                 in_flight 1 (each more: one slot)                           about 1 KiB, then 160 each
- *   consumer      prefetch_bytes 2 MiB: events kept and not yet released      2 MiB
+ *                 in_flight 1 (each more: one slot)                           about 4 KiB, then 128 each
+ *   consumer      prefetch_bytes 4 MiB: events kept and not yet released      4 MiB
  *                 event_bytes 1 MiB + 64 KiB: where large ones are gathered   1.06 MiB
- *                 the rest                                                    about 2 KiB
+ *                 the rest                                                    about 5 KiB
  *
  * Memory that was never touched stays the operating system's: a consumer that keeps nothing and sees only events of
  * one frame lives in a few pages.
@@ -244,7 +244,7 @@ typedef struct rh_event    rh_event;
  */
 typedef struct rh_event_data {
     rh_slice     body;
-    rh_body_kind body_kind;     /* RH_BODY_NONE (0) and RH_BODY_DATA: bytes. RH_BODY_VALUE, RH_BODY_SEQUENCE: body is the encoded value or list */
+    rh_body_kind body_kind;     /* 0 and RH_BODY_DATA: bytes. RH_BODY_VALUE, RH_BODY_SEQUENCE: the encoded value or list */
     rh_slice     content_type;  /* ASCII */
     rh_slice     message_id;    /* as a string; another type goes into amqp_properties */
     rh_slice     correlation_id;
@@ -257,7 +257,10 @@ typedef struct rh_event_data {
     const rh_amqp_header     *amqp_header;
 } rh_event_data;
 
-/** The encoded event in bytes, exactly; 0 if it cannot be encoded (a key or id too long, text that is not text). */
+/**
+ * The encoded event in bytes, exactly; name the batch's key to learn the size in a keyed batch. 0: it cannot be
+ * encoded (a key or id too long or not UTF-8).
+ */
 RH_API size_t rh_event_data_size(const rh_event_data *event);
 
 /* -- producer ---------------------------------------------------------------------------------- */
@@ -315,15 +318,24 @@ typedef struct rh_producer_opts {
  */
 RH_API RH_NODISCARD rh_status rh_producer_open(rh_client *client, const rh_producer_opts *opts, rh_producer **out);
 
-/** The same, turning the loop until open. After a failure *out is NULL. timeout_ms 0, here and below: the client's operation timeout. */
+/**
+ * The same, turning the loop until open; the return value stands for on_open. After a failure *out is NULL and no
+ * callback came. timeout_ms 0, here and below: the client's operation timeout.
+ */
 RH_API RH_NODISCARD rh_status rh_producer_open_wait(rh_client *client, const rh_producer_opts *opts, rh_producer **out,
                                                     uint32_t timeout_ms, rh_error *error);
 
-/** Takes no more sends, waits for the outcomes of the others until the deadline (absolute; 0: as above), then detaches. on_closed follows. */
+/**
+ * Takes no more sends, waits for the outcomes of the others until the deadline (absolute; 0: the client's operation
+ * timeout), then detaches. on_closed follows.
+ */
 RH_API void rh_producer_close(rh_producer *producer, rh_time deadline);
 RH_API rh_status rh_producer_close_wait(rh_producer *producer, uint32_t timeout_ms, rh_error *error);
 
-/** Dead at once, with all its batches: no callback comes any more. The memory is given back when the kernel has let go of it. NULL is allowed. */
+/**
+ * Dead at once, with all its batches: no callback comes any more. The memory is given back when the kernel has let
+ * go of it. NULL is allowed.
+ */
 RH_API void rh_producer_destroy(rh_producer *producer);
 
 typedef struct rh_batch_opts {
@@ -442,7 +454,10 @@ RH_API rh_slice          rh_event_encoded(const rh_event *event); /* the whole m
  */
 RH_API RH_NODISCARD rh_status rh_event_retain(const rh_event *event, const rh_event **kept);
 
-/** Gives up a retained event, on the loop's thread, in any order. Credit that waited for room goes out again. NULL is allowed. */
+/**
+ * Gives up a retained event, on the loop's thread, in any order. Credit that waited for room goes out again.
+ * NULL is allowed.
+ */
 RH_API void rh_event_release(const rh_event *event);
 
 /* -- consumer ---------------------------------------------------------------------------------- */
@@ -486,7 +501,7 @@ typedef struct rh_consumer_opts {
     bool        has_owner_level;
     int64_t     owner_level; /* one reader per group and partition: a higher or equal level takes over, a lower one is refused */
     uint32_t    prefetch;       /* 300. Events the service may send ahead; renewed at half */
-    size_t      prefetch_bytes; /* 2 MiB. Bytes of events sent ahead or kept; at least one event may always come */
+    size_t      prefetch_bytes; /* 4 MiB, at least twice event_bytes. Events kept; what is sent ahead, if of the sizes seen last */
     size_t      event_bytes;    /* 1 MiB + 64 KiB. The largest event taken; the service adds annotations to what was sent */
     const char *name;           /* shown in the service's errors; default: none */
     bool        track_last_enqueued;
@@ -499,7 +514,7 @@ typedef struct rh_consumer_opts {
 /** Makes a consumer and starts opening it; on_state tells. Texts of opts are copied. The errors of rh_producer_open(). */
 RH_API RH_NODISCARD rh_status rh_consumer_open(rh_client *client, const rh_consumer_opts *opts, rh_consumer **out);
 
-/** The same, turning the loop until open. After a failure *out is NULL. */
+/** The same, turning the loop until open; on_event may be called meanwhile, on_state is not. After a failure *out is NULL. */
 RH_API RH_NODISCARD rh_status rh_consumer_open_wait(rh_client *client, const rh_consumer_opts *opts, rh_consumer **out,
                                                     uint32_t timeout_ms, rh_error *error);
 
