@@ -72,14 +72,14 @@ static bool step(rh_engine *engine, enum connection_event event)
     return true;
 }
 
-bool connection_wants_header(const rh_engine *engine)
+bool rh_connection_wants_header(const rh_engine *engine)
 {
     if (engine->sasl_state != SASL_DONE) return engine->sasl_state == SASL_HEADER;
     return connection_next[engine->state][THEY_HEADER] != NO;
 }
 
 /* Frames of sessions may be written: our open stands before them and no close. */
-bool connection_may_send(const rh_engine *engine)
+bool rh_connection_may_send(const rh_engine *engine)
 {
     return engine->state == OPENED || engine->state == OPEN_SENT || engine->state == OPEN_PIPE;
 }
@@ -88,21 +88,21 @@ bool connection_may_send(const rh_engine *engine)
 
 static void say_header(rh_engine *engine)
 {
-    uint8_t *p = output_take(&engine->out, sizeof amqp_header);
+    uint8_t *p = rh_output_take(&engine->out, sizeof amqp_header);
     if (p == NULL) return; /* the ring is never below 4 KiB and the header its first user */
     memcpy(p, amqp_header, sizeof amqp_header);
-    output_commit(&engine->out, p, sizeof amqp_header);
+    rh_output_commit(&engine->out, p, sizeof amqp_header);
     step(engine, WE_HEADER);
 }
 
 static void say_open(rh_engine *engine)
 {
     if (!step(engine, WE_OPEN)) return;
-    output_encoded(engine, rh_slice_of(engine->open, engine->open_n));
+    rh_output_encoded(engine, rh_slice_of(engine->open, engine->open_n));
 }
 
 /* A client speaks first; what it says waits behind the gate while SASL is not done. */
-void connection_start(rh_engine *engine)
+void rh_connection_start(rh_engine *engine)
 {
     if (engine->server) return;
     say_header(engine);
@@ -112,13 +112,13 @@ void connection_start(rh_engine *engine)
 static void take_header(rh_engine *engine, rh_slice header)
 {
     if (engine->sasl_state == SASL_HEADER) {
-        sasl_take_header(engine, header);
+        rh_sasl_take_header(engine, header);
         return;
     }
     if (memcmp(header.p, amqp_header, sizeof amqp_header) != 0) {
         /* [2.2] The answer to a protocol that we do not speak is the one that we do, and goodbye. */
         if (engine->server) say_header(engine);
-        connection_lost(engine, RH_E_HEADER, "the peer does not speak AMQP 1.0");
+        rh_connection_lost(engine, RH_E_HEADER, "the peer does not speak AMQP 1.0");
         return;
     }
     step(engine, THEY_HEADER);
@@ -131,33 +131,33 @@ static void error_keep(rh_engine *engine, rh_status status, const char *words)
 {
     if (engine->error.status) return;
     uint64_t position = engine->error.position; /* decoding has left it there */
-    error_of_fault(&engine->error, status, words);
+    rh_error_of_fault(&engine->error, status, words);
     engine->error.position = position ? position : engine->counts.bytes_in;
 }
 
 /* No frame is read any more. What is written may still be flushed. */
-void connection_end(rh_engine *engine)
+void rh_connection_end(rh_engine *engine)
 {
     engine->state       = END;
     engine->close_waits = false;
-    engine_lose_all(engine, &engine->error);
+    rh_engine_lose_all(engine, &engine->error);
     engine->over = true;
 }
 
 /** The end without a close: the pipe is gone, nobody is there, or it is somebody else's protocol. */
-void connection_lost(rh_engine *engine, rh_status status, const char *words)
+void rh_connection_lost(rh_engine *engine, rh_status status, const char *words)
 {
     if (engine->state != END) error_keep(engine, status, words);
     engine->close_due = engine->open_due = false;
-    connection_end(engine);
+    rh_connection_end(engine);
 }
 
 /** The peer broke the protocol: close with the condition that says how, and hear no more than its close [2.4.3]. */
-void connection_fail(rh_engine *engine, rh_status status, const char *words)
+void rh_connection_fail(rh_engine *engine, rh_status status, const char *words)
 {
     if (engine->state == END || engine->state == DISCARDING) return;
     if (engine->sasl_state != SASL_DONE) {
-        connection_lost(engine, status, words); /* there is no close before open */
+        rh_connection_lost(engine, status, words); /* there is no close before open */
         return;
     }
     error_keep(engine, status, words);
@@ -169,25 +169,25 @@ void connection_fail(rh_engine *engine, rh_status status, const char *words)
     engine->say_error = true;
     step(engine, WE_FAIL);
     engine->close_waits = true;
-    engine_lose_all(engine, &engine->error);
+    rh_engine_lose_all(engine, &engine->error);
     engine->over = true;
     /* Where frames begin is lost: nothing that follows can be read, so nothing is waited for. */
     if (status == RH_E_FRAMING || status == RH_E_FRAME_SIZE) engine->deaf = true;
     if (engine->deaf) engine->state = END;
 }
 
-bool connection_say_close(rh_engine *engine)
+bool rh_connection_say_close(rh_engine *engine)
 {
     if (!engine->close_due) return true;
     if (engine->open_due) {
-        if (!output_encoded(engine, rh_slice_of(engine->open, engine->open_n))) return false;
+        if (!rh_output_encoded(engine, rh_slice_of(engine->open, engine->open_n))) return false;
         engine->open_due = false;
     }
     uint8_t       room[700];
     rh_amqp_close close = { .has = 0 };
-    if (engine->say_error) close.error = error_encode(&engine->error, room, sizeof room);
-    rh_status status = output_frame(engine, 0, RH_AMQP_CLOSE, &close);
-    if (status == RH_E_TOO_BIG) status = output_frame(engine, 0, RH_AMQP_CLOSE, &(rh_amqp_close){ .has = 0 });
+    if (engine->say_error) close.error = rh_error_encode(&engine->error, room, sizeof room);
+    rh_status status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
+    if (status == RH_E_TOO_BIG) status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &(rh_amqp_close){ .has = 0 });
     if (status) return false;
     engine->close_due = false;
     return true;
@@ -197,46 +197,46 @@ rh_status rh_engine_close(rh_engine *engine, const char *condition, const char *
 {
     if (engine->state == END || engine->close_waits || engine->over) return RH_E_STATE;
     if (!step(engine, WE_CLOSE)) {
-        connection_end(engine); /* nothing was opened that would have to be closed */
+        rh_connection_end(engine); /* nothing was opened that would have to be closed */
         return RH_OK;
     }
-    error_of_caller(&engine->error, condition, description);
+    rh_error_of_caller(&engine->error, condition, description);
     engine->close_due = engine->close_waits = true;
     engine->say_error = condition != NULL;
-    engine_drop_queued(engine);
+    rh_engine_drop_queued(engine);
     return RH_OK;
 }
 
 /* -- taking frames ----------------------------------------------------------------------------- */
 
 /** Decodes a performative at d; false when malformed: then the connection has failed at that byte. */
-bool connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out)
+bool rh_connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out)
 {
     rh_status status = rh_composite_decode(d, id, out);
     if (RH_LIKELY(status == RH_OK)) return true;
     if (engine->error.status == RH_OK) engine->error.position = engine->counts.bytes_in + (uint64_t)(d->p - engine->frame);
-    connection_fail(engine, status, status == RH_E_INVALID_FIELD ? "a mandatory field is missing or has a wrong type" : "a performative cannot be decoded");
+    rh_connection_fail(engine, status, status == RH_E_INVALID_FIELD ? "a mandatory field is missing or has a wrong type" : "a performative cannot be decoded");
     return false;
 }
 
 /** The same for a body that holds nothing else. */
-bool connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out)
+bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out)
 {
     rh_dec d = rh_dec_of(body);
-    if (!connection_decode_at(engine, id, &d, out)) return false;
+    if (!rh_connection_decode_at(engine, id, &d, out)) return false;
     if (rh_dec_left(&d) == 0) return true;
     engine->error.position = engine->counts.bytes_in + (uint64_t)(d.p - engine->frame);
-    connection_fail(engine, RH_E_DECODE, "bytes behind a performative that carries no payload");
+    rh_connection_fail(engine, RH_E_DECODE, "bytes behind a performative that carries no payload");
     return false;
 }
 
 static void take_open(rh_engine *engine, rh_slice body)
 {
     rh_amqp_open open;
-    if (!connection_decode(engine, RH_AMQP_OPEN, body, &open)) return;
+    if (!rh_connection_decode(engine, RH_AMQP_OPEN, body, &open)) return;
     step(engine, THEY_OPEN);
     if ((open.has & RH_HAS_OPEN_MAX_FRAME_SIZE) && open.max_frame_size < MIN_MAX_FRAME_SIZE) {
-        connection_fail(engine, RH_E_INVALID_FIELD, "max-frame-size is below 512");
+        rh_connection_fail(engine, RH_E_INVALID_FIELD, "max-frame-size is below 512");
         return;
     }
     engine->peer = (rh_engine_peer){
@@ -247,7 +247,7 @@ static void take_open(rh_engine *engine, rh_slice body)
     };
     engine->out.held = false;
     if (engine->biggest_sent > open.max_frame_size) {
-        connection_fail(engine, RH_E_FRAME_SIZE, "the peer's frames are smaller than an attach that is on its way");
+        rh_connection_fail(engine, RH_E_FRAME_SIZE, "the peer's frames are smaller than an attach that is on its way");
         return;
     }
     say_open(engine);
@@ -257,32 +257,32 @@ static void take_open(rh_engine *engine, rh_slice body)
 static void take_close(rh_engine *engine, rh_slice body)
 {
     rh_amqp_close close;
-    if (!connection_decode(engine, RH_AMQP_CLOSE, body, &close)) return;
+    if (!rh_connection_decode(engine, RH_AMQP_CLOSE, body, &close)) return;
     bool answer = engine->state == OPENED;
-    if (!engine->over) error_of_peer(&engine->error, close.error);
+    if (!engine->over) rh_error_of_peer(&engine->error, close.error);
     engine->say_error = false;
     if (answer) engine->close_due = true;
     step(engine, THEY_CLOSE);
     if (answer) step(engine, WE_CLOSE);
-    connection_end(engine);
+    rh_connection_end(engine);
 }
 
 static void take_performative(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body)
 {
     if (id > RH_AMQP_CLOSE) {
-        connection_fail(engine, RH_E_PROTOCOL, "this composite is not a performative of AMQP frames");
+        rh_connection_fail(engine, RH_E_PROTOCOL, "this composite is not a performative of AMQP frames");
         return;
     }
     switch (admits[engine->state][id - RH_AMQP_OPEN]) {
     case I: return;
-    case X: connection_fail(engine, RH_E_PROTOCOL, "the connection's state does not allow this performative"); return;
+    case X: rh_connection_fail(engine, RH_E_PROTOCOL, "the connection's state does not allow this performative"); return;
     default: break;
     }
     if (id == RH_AMQP_OPEN) take_open(engine, body);
     else if (id == RH_AMQP_CLOSE) take_close(engine, body);
-    else if (channel > engine->channel_max) connection_fail(engine, RH_E_PEER_LIMIT, "the channel is above the channel-max announced");
-    else if (id == RH_AMQP_BEGIN) session_take_begin(engine, channel, body);
-    else session_take(engine, channel, id, body);
+    else if (channel > engine->channel_max) rh_connection_fail(engine, RH_E_PEER_LIMIT, "the channel is above the channel-max announced");
+    else if (id == RH_AMQP_BEGIN) rh_session_take_begin(engine, channel, body);
+    else rh_session_take(engine, channel, id, body);
 }
 
 static rh_composite_id performative_of(rh_slice body)
@@ -297,28 +297,28 @@ static void take_frame(rh_engine *engine, const rh_frame *frame)
 {
     bool sasl = engine->sasl_state != SASL_DONE;
     if (frame->type != (sasl ? 1 : 0)) {
-        connection_fail(engine, RH_E_FRAMING, sasl ? "an AMQP frame before SASL was done" : "a frame of this type does not belong here");
+        rh_connection_fail(engine, RH_E_FRAMING, sasl ? "an AMQP frame before SASL was done" : "a frame of this type does not belong here");
         return;
     }
     if (sasl) {
-        sasl_take(engine, frame->body);
+        rh_sasl_take(engine, frame->body);
         return;
     }
     if (frame->body.n == 0) return; /* [2.4.5] a heartbeat */
     rh_composite_id id = performative_of(frame->body);
-    if (id == RH_AMQP_UNKNOWN) connection_fail(engine, RH_E_DECODE, "a frame body that is no performative");
+    if (id == RH_AMQP_UNKNOWN) rh_connection_fail(engine, RH_E_DECODE, "a frame body that is no performative");
     else take_performative(engine, frame->channel, id, frame->body);
 }
 
-void connection_take(rh_engine *engine, rh_slice bytes)
+void rh_connection_take(rh_engine *engine, rh_slice bytes)
 {
     rh_frame frame;
     if (engine->deaf || engine->state == END) return;
     engine->frame = bytes.p;
-    if (connection_wants_header(engine)) {
+    if (rh_connection_wants_header(engine)) {
         take_header(engine, bytes);
     } else if (rh_frame_parse(bytes.p, bytes.n, &frame) != RH_OK) {
-        connection_fail(engine, RH_E_FRAMING, "a frame whose size or data offset is wrong");
+        rh_connection_fail(engine, RH_E_FRAMING, "a frame whose size or data offset is wrong");
     } else {
         engine->counts.frames_in++;
         if (engine->handler->on_frame)

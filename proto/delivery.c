@@ -43,7 +43,7 @@ static void resolve(struct delivery *d, rh_outcome_kind kind)
 }
 
 /** A piece of it has left the output: sent, or lost with the pipe. */
-void delivery_unpin(struct delivery *d)
+void rh_delivery_unpin(struct delivery *d)
 {
     rh_engine *engine = link_engine(d->link);
     if (--d->pins > 0 || d->state != DELIVERY_OVER) return;
@@ -52,7 +52,7 @@ void delivery_unpin(struct delivery *d)
 }
 
 /** Ends what has not wholly left, and with all also what waits for its outcome. */
-void deliveries_drop(struct link *link, bool all)
+void rh_deliveries_drop(struct link *link, bool all)
 {
     CHAIN_EACH(node, &link->queue) resolve(CHAIN_OWNER(node, struct delivery, queue), RH_DROPPED);
     link->abort_due = false; /* the detach, end or close that follows takes back a half delivery as well */
@@ -113,14 +113,14 @@ static bool sends(const struct link *link)
 {
     bool attached = link->state == LINK_ATTACHED || link->state == LINK_ATTACH_SENT || link->state == LINK_ATTACH_RCVD;
     return !link->receiver && attached && !link->dying && !link->detach_due && !link->session->dying && !link->session->end_due &&
-           connection_may_send(link_engine(link));
+           rh_connection_may_send(link_engine(link));
 }
 
 rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery **out)
 {
     struct link *link = slot_of(handle);
     if (link == NULL || !sends(link)) return RH_E_STATE;
-    if (link_credit(link) == 0) return RH_AGAIN;
+    if (rh_link_usable(link) == 0) return RH_AGAIN;
     rh_engine       *engine = link_engine(link);
     struct delivery *d      = rh_pool_take(&engine->deliveries);
     if (d == NULL) return RH_AGAIN;
@@ -132,7 +132,7 @@ rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery
     chain_push(&link->queue, &d->queue);
     link->queued++;
     link->deliveries++;
-    link_refresh(link);
+    rh_link_refresh(link);
     if (out) *out = slot_handle(d);
     return RH_OK;
 }
@@ -142,7 +142,7 @@ rh_status rh_delivery_abort(rh_delivery *handle)
     struct delivery *d = slot_of(handle);
     if (d == NULL || d->state >= DELIVERY_LEFT) return RH_E_STATE;
     resolve(d, RH_DROPPED);
-    link_refresh(d->link);
+    rh_link_refresh(d->link);
     return RH_OK;
 }
 
@@ -168,7 +168,7 @@ static void header_done(struct link *link, uint8_t *p, size_t n, size_t payload)
 {
     rh_engine *engine = link_engine(link);
     rh_frame_put(p, (uint32_t)(n + payload), RH_FRAME_AMQP, link->session->channel);
-    output_commit(&engine->out, p, n);
+    rh_output_commit(&engine->out, p, n);
     transfer_counted(link->session);
     if (engine->handler->on_frame)
         engine->handler->on_frame(engine->user, engine, true, RH_FRAME_AMQP, link->session->channel, rh_slice_of(p + RH_FRAME_HEADER, n - RH_FRAME_HEADER));
@@ -223,7 +223,7 @@ static void lend_payload(struct delivery *d, size_t n)
     while (n > 0) {
         rh_slice part  = d->parts[d->part];
         size_t   piece = part.n - d->part_cut < n ? part.n - d->part_cut : n;
-        output_lend(out, d, rh_slice_of(part.p + d->part_cut, piece));
+        rh_output_lend(out, d, rh_slice_of(part.p + d->part_cut, piece));
         d->part_cut += piece;
         n -= piece;
         if (d->part_cut == part.n) {
@@ -234,14 +234,14 @@ static void lend_payload(struct delivery *d, size_t n)
 }
 
 /**
- * Cuts one frame of a link that link_refresh() found able to. False: the ring has no room for its header. The
+ * Cuts one frame of a link that rh_link_refresh() found able to. False: the ring has no room for its header. The
  * size of the frame is the peer's max-frame-size or the rest of the delivery, whichever is less.
  */
-bool delivery_cut(struct link *link)
+bool rh_delivery_cut(struct link *link)
 {
     rh_engine *engine = link_engine(link);
-    if (link->session->remote_window == 0) return true; /* link_refresh() puts it among those that wait */
-    uint8_t *p = output_take(&engine->out, TRANSFER_HEADER_MAX);
+    if (link->session->remote_window == 0) return true; /* rh_link_refresh() puts it among those that wait */
+    uint8_t *p = rh_output_take(&engine->out, TRANSFER_HEADER_MAX);
     if (p == NULL) return false;
     if (link->abort_due) {
         cut_abort(link, p);
@@ -261,7 +261,7 @@ bool delivery_cut(struct link *link)
     if (d->state == DELIVERY_QUEUED) delivery_begin(d);
     lend_payload(d, left);
     if (d->cut == d->n) delivery_left(d);
-    if (link->drain_due) link_due(link);
+    if (link->drain_due) rh_link_due(link);
     return true;
 }
 
@@ -288,9 +288,9 @@ static bool verdict_of(struct session *session, const rh_amqp_disposition *dispo
     default: return disposition->settled;
     }
     out->kind = RH_REJECTED;
-    if (!connection_decode(session->engine, RH_AMQP_REJECTED, disposition->state, &rejected)) return false;
+    if (!rh_connection_decode(session->engine, RH_AMQP_REJECTED, disposition->state, &rejected)) return false;
     if (rejected.error.p == NULL) return true;
-    if (!connection_decode(session->engine, RH_AMQP_ERROR, rejected.error, &error)) return false;
+    if (!rh_connection_decode(session->engine, RH_AMQP_ERROR, rejected.error, &error)) return false;
     out->condition   = error.condition;
     out->description = error.description;
     return true;
@@ -300,7 +300,7 @@ static bool verdict_of(struct session *session, const rh_amqp_disposition *dispo
  * The receiver's word on first..last. Only what is live and ours is walked: a range costs as much as it settles, and
  * the ids before it, never as much as it claims.
  */
-void deliveries_settled(struct session *session, const rh_amqp_disposition *disposition)
+void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *disposition)
 {
     struct verdict verdict;
     if (chain_is_empty(&session->unsettled) || !verdict_of(session, disposition, &verdict)) return;
@@ -313,11 +313,11 @@ void deliveries_settled(struct session *session, const rh_amqp_disposition *disp
         }
         struct link *link = d->link;
         resolve_with(d, verdict.kind, verdict.condition, verdict.description);
-        if (link->abort_due) link_refresh(link);
+        if (link->abort_due) rh_link_refresh(link);
         if (disposition->settled) continue;
         /* [2.6.12] A receiver that waits for us to settle: it has decided, so we do. */
         struct settling settling = { .kind = RH_SETTLED, .first = d->id, .last = d->id };
-        if (session_settle(session, &settling, rh_slice_of(NULL, 0)) != RH_OK) break;
+        if (rh_session_settle(session, &settling, rh_slice_of(NULL, 0)) != RH_OK) break;
     }
 }
 
@@ -327,7 +327,7 @@ static void delivered(struct link *link, const rh_incoming *incoming)
 {
     rh_engine *engine = link_engine(link);
     rh_link   *handle = slot_handle(link);
-    bool       drained = link->drain && link_credit(link) == 0; /* used up: the same as given back */
+    bool       drained = link->drain && rh_link_usable(link) == 0; /* used up: the same as given back */
     if (drained) link->drain = false;
     engine->counts.deliveries_in++;
     if (engine->handler->on_delivery) engine->handler->on_delivery(engine->user, handle, incoming);
@@ -338,15 +338,15 @@ static void delivered(struct link *link, const rh_incoming *incoming)
 static bool begins_well(struct link *link, const rh_amqp_transfer *transfer)
 {
     if (!(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_tag.p == NULL || transfer->delivery_tag.n > TAG_MAX) {
-        link_fail(link, RH_E_INVALID_FIELD, "the first transfer of a delivery has no delivery-id or no usable delivery-tag");
+        rh_link_fail(link, RH_E_INVALID_FIELD, "the first transfer of a delivery has no delivery-id or no usable delivery-tag");
         return false;
     }
     if (rh_serial_ahead(link->delivery_count, link->granted) == 0) {
-        link_fail(link, RH_E_TRANSFER_LIMIT, "a delivery beyond the link's credit");
+        rh_link_fail(link, RH_E_TRANSFER_LIMIT, "a delivery beyond the link's credit");
         return false;
     }
     if (transfer->resume) {
-        link_fail(link, RH_E_NOT_ALLOWED, "there is no delivery to resume");
+        rh_link_fail(link, RH_E_NOT_ALLOWED, "there is no delivery to resume");
         return false;
     }
     link->delivery_count++;
@@ -356,7 +356,7 @@ static bool begins_well(struct link *link, const rh_amqp_transfer *transfer)
 static bool fits(struct link *link, size_t n)
 {
     if (link->max_message_size == 0 || n <= link->max_message_size) return true;
-    link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the link's max-message-size");
+    rh_link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the link's max-message-size");
     return false;
 }
 
@@ -379,7 +379,7 @@ static bool continues_well(struct link *link, const rh_amqp_transfer *transfer)
     bool same_id  = !(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_id == link->in_id;
     bool same_tag = transfer->delivery_tag.p == NULL || rh_slice_equal(transfer->delivery_tag, rh_slice_of(link->in_tag, link->in_tag_n));
     if (same_id && same_tag) return true;
-    link_fail(link, RH_E_NOT_ALLOWED, "a delivery begins before the one before it is complete");
+    rh_link_fail(link, RH_E_NOT_ALLOWED, "a delivery begins before the one before it is complete");
     return false;
 }
 
@@ -387,7 +387,7 @@ static void gather_more(struct link *link, const rh_amqp_transfer *transfer, rh_
 {
     if (!fits(link, link->gathered + payload.n)) return;
     if (payload.n > link->gather_n - link->gathered) {
-        link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the receiver can put together");
+        rh_link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the receiver can put together");
         return;
     }
     if (payload.n > 0) memcpy(link->gather + link->gathered, payload.p, payload.n);
@@ -418,20 +418,20 @@ static void transfer_taken(struct link *link, const rh_amqp_transfer *transfer, 
     gather_more(link, transfer, payload);
 }
 
-void delivery_take(struct session *session, rh_slice body)
+void rh_delivery_take(struct session *session, rh_slice body)
 {
     rh_engine       *engine = session->engine;
     rh_dec           d      = rh_dec_of(body);
     rh_amqp_transfer transfer;
-    if (!connection_decode_at(engine, RH_AMQP_TRANSFER, &d, &transfer)) return;
+    if (!rh_connection_decode_at(engine, RH_AMQP_TRANSFER, &d, &transfer)) return;
     engine->counts.transfers_in++;
-    if (!session_count_transfer(session)) {
-        session_fail(session, RH_E_WINDOW_VIOLATION, "a transfer beyond the session's incoming window");
+    if (!rh_session_count_transfer(session)) {
+        rh_session_fail(session, RH_E_WINDOW_VIOLATION, "a transfer beyond the session's incoming window");
         return;
     }
-    struct link *link = link_by_handle(session, transfer.handle);
+    struct link *link = rh_link_by_handle(session, transfer.handle);
     if (link == NULL || link->dying || link->detach_due || link->state == LINK_DETACH_SENT) return; /* late, not wrong */
-    if (!link->receiver || link->state != LINK_ATTACHED) session_fail(session, RH_E_PROTOCOL, "a transfer to a link that does not receive");
+    if (!link->receiver || link->state != LINK_ATTACHED) rh_session_fail(session, RH_E_PROTOCOL, "a transfer to a link that does not receive");
     else transfer_taken(link, &transfer, rh_slice_of(d.p, rh_dec_left(&d)));
 }
 
@@ -441,15 +441,15 @@ rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outc
 {
     struct link *link = slot_of(handle);
     if (link == NULL || !link->receiver || link->session->dying || link->session->end_due || link->session->state != SESSION_MAPPED ||
-        !connection_may_send(link_engine(link)))
+        !rh_connection_may_send(link_engine(link)))
         return RH_E_STATE;
     if ((unsigned)outcome > RH_SETTLED) return RH_E_ARGUMENT;
     struct settling settling = { .role = true, .kind = (uint8_t)outcome, .first = first, .last = last };
-    if (outcome != RH_REJECTED || condition == NULL) return session_settle(link->session, &settling, rh_slice_of(NULL, 0));
+    if (outcome != RH_REJECTED || condition == NULL) return rh_session_settle(link->session, &settling, rh_slice_of(NULL, 0));
     rh_error error;
     uint8_t  room[700];
-    error_of_caller(&error, condition, description);
-    return session_settle(link->session, &settling, error_encode(&error, room, sizeof room));
+    rh_error_of_caller(&error, condition, description);
+    return rh_session_settle(link->session, &settling, rh_error_encode(&error, room, sizeof room));
 }
 
 rh_link *rh_delivery_link(const rh_delivery *handle)

@@ -126,7 +126,7 @@ static void engine_chains_init(rh_engine *engine)
 static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const struct layout *l)
 {
     uint8_t *base = (uint8_t *)engine;
-    output_init(&engine->out, base + l->ring, opts->output_bytes, (struct segment *)(void *)(base + l->segments), l->segment_count);
+    rh_output_init(&engine->out, base + l->ring, opts->output_bytes, (struct segment *)(void *)(base + l->segments), l->segment_count);
     rh_pool_init(&engine->sessions, base + l->sessions, l->session_stride, opts->sessions);
     rh_pool_init(&engine->links, base + l->links, l->link_stride, opts->links);
     rh_pool_init(&engine->deliveries, base + l->deliveries, l->delivery_stride, opts->deliveries + 1);
@@ -176,8 +176,8 @@ rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, c
     engine->peer           = (rh_engine_peer){ .channel_max = UINT16_MAX, .max_frame_size = MIN_MAX_FRAME_SIZE };
     engine_chains_init(engine);
     engine_place(engine, &opts, &l);
-    if (!engine_encode_open(engine, &opts) || !sasl_prepare(engine, &opts)) return NULL;
-    connection_start(engine);
+    if (!engine_encode_open(engine, &opts) || !rh_sasl_prepare(engine, &opts)) return NULL;
+    rh_connection_start(engine);
     return engine;
 }
 
@@ -204,7 +204,7 @@ static void tell_detach(rh_engine *engine, struct link *link)
     if (engine->handler->on_detach) engine->handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &link->error);
     link->slot.live = false;
     if (session->dying && !session->told && session->untold == 0) chain_push(&engine->dead_sessions, &session->dead);
-    link_reap(link);
+    rh_link_reap(link);
 }
 
 static void tell_end(rh_engine *engine, struct session *session)
@@ -213,7 +213,7 @@ static void tell_end(rh_engine *engine, struct session *session)
     session->told = true;
     if (engine->handler->on_end) engine->handler->on_end(engine->user, slot_handle(session), &session->error);
     session->slot.live = false;
-    session_reap(session);
+    rh_session_reap(session);
 }
 
 static void tell_close(rh_engine *engine)
@@ -224,7 +224,7 @@ static void tell_close(rh_engine *engine)
 
 /* Outcomes before the end of their link, links before their session, sessions before the connection. Each
  * turn looks again from the start, because a callback may end anything. */
-void engine_tell(rh_engine *engine)
+void rh_engine_tell(rh_engine *engine)
 {
     for (;;) {
         struct chain *node;
@@ -242,20 +242,20 @@ static bool engine_owes(const rh_engine *engine)
            (engine->over && !engine->over_told);
 }
 
-void engine_lose_all(rh_engine *engine, const rh_error *error)
+void rh_engine_lose_all(rh_engine *engine, const rh_error *error)
 {
     for (uint32_t i = 0; i < engine->sessions.touched; i++) {
         struct session *session = pool_at(&engine->sessions, i);
-        if (session->slot.live) session_die(session, error);
+        if (session->slot.live) rh_session_die(session, error);
     }
 }
 
-void engine_drop_queued(rh_engine *engine)
+void rh_engine_drop_queued(rh_engine *engine)
 {
     for (uint32_t i = 0; i < engine->sessions.touched; i++) {
         struct session *session = pool_at(&engine->sessions, i);
         if (!session->slot.live) continue;
-        CHAIN_EACH(node, &session->links) deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
+        CHAIN_EACH(node, &session->links) rh_deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
     }
 }
 
@@ -272,7 +272,7 @@ static void clock_set(rh_engine *engine, rh_time now)
 size_t rh_engine_frame_size(const rh_engine *engine, const uint8_t *bytes, size_t n)
 {
     if (engine->deaf || engine->state == CONN_END) return n;
-    if (connection_wants_header(engine)) return n < 8 ? 0 : 8;
+    if (rh_connection_wants_header(engine)) return n < 8 ? 0 : 8;
     if (n < 4) return 0;
     uint32_t size = rh_get32(bytes);
     return size < 8 || size > engine->max_frame_size ? 8 : size;
@@ -287,10 +287,10 @@ size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_tim
     while (used < n && rh_engine_wants_input(engine)) {
         size_t size = rh_engine_frame_size(engine, bytes + used, n - used);
         if (size == 0 || size > n - used) break;
-        connection_take(engine, rh_slice_of(bytes + used, size));
+        rh_connection_take(engine, rh_slice_of(bytes + used, size));
         used += size;
         engine->counts.bytes_in += size;
-        engine_tell(engine);
+        rh_engine_tell(engine);
     }
     if (used > 0) engine->last_in = now;
     engine->inside = false;
@@ -301,20 +301,20 @@ size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_tim
 static bool engine_say(rh_engine *engine)
 {
     struct chain *node;
-    while (connection_may_send(engine) && (node = chain_first(&engine->due))) {
+    while (rh_connection_may_send(engine) && (node = chain_first(&engine->due))) {
         struct session *session = CHAIN_OWNER(node, struct session, due);
-        if (!session_say(session)) return false;
+        if (!rh_session_say(session)) return false;
         chain_remove(node);
-        session_reap(session);
+        rh_session_reap(session);
     }
-    return connection_say_close(engine);
+    return rh_connection_say_close(engine);
 }
 
 static bool may_cut(const rh_engine *engine, size_t max)
 {
     const struct output *out = &engine->out;
-    return connection_may_send(engine) && !chain_is_empty(&engine->ready) && out->waiting < LENT_BYTES_MAX &&
-           out->last - out->first < max && output_segments_left(out) > SEGMENTS_SPARE && output_room(out) >= TRANSFER_HEADER_MAX;
+    return rh_connection_may_send(engine) && !chain_is_empty(&engine->ready) && out->waiting < LENT_BYTES_MAX &&
+           out->last - out->first < max && output_segments_left(out) > SEGMENTS_SPARE && rh_output_room(out) >= TRANSFER_HEADER_MAX;
 }
 
 /* Links that can cut a frame take turns, a frame each, so that a long delivery does not hold up short ones. */
@@ -323,8 +323,8 @@ static void engine_cut(rh_engine *engine, size_t max)
     while (may_cut(engine, max)) {
         struct link *link = CHAIN_OWNER(chain_first(&engine->ready), struct link, ready);
         chain_remove(&link->ready);
-        bool cut = delivery_cut(link);
-        link_refresh(link);
+        bool cut = rh_delivery_cut(link);
+        rh_link_refresh(link);
         if (!cut) return;
     }
 }
@@ -334,7 +334,7 @@ size_t rh_engine_output(rh_engine *engine, rh_iov *iov, size_t max)
     if (engine->inside) return 0;
     if (engine_say(engine)) engine_cut(engine, max);
     engine_say(engine); /* a drained link answers when its last delivery was cut */
-    return output_pieces(&engine->out, iov, max);
+    return rh_output_pieces(&engine->out, iov, max);
 }
 
 void rh_engine_sent(rh_engine *engine, size_t n, rh_time now)
@@ -343,7 +343,7 @@ void rh_engine_sent(rh_engine *engine, size_t n, rh_time now)
     clock_set(engine, now);
     engine->counts.bytes_out += n;
     engine->last_out = now;
-    output_sent(&engine->out, n);
+    rh_output_sent(&engine->out, n);
 }
 
 static rh_time silence_deadline(const rh_engine *engine)
@@ -353,7 +353,7 @@ static rh_time silence_deadline(const rh_engine *engine)
 
 static rh_time heartbeat_deadline(const rh_engine *engine)
 {
-    if (engine->peer.idle_time_out_ms == 0 || !connection_may_send(engine)) return RH_TIME_NEVER;
+    if (engine->peer.idle_time_out_ms == 0 || !rh_connection_may_send(engine)) return RH_TIME_NEVER;
     rh_time every = RH_MS(engine->peer.idle_time_out_ms) / HEARTBEATS_PER_TIME_OUT;
     return rh_time_after(engine->last_out, every < HEARTBEAT_MIN ? HEARTBEAT_MIN : every);
 }
@@ -364,13 +364,13 @@ void rh_engine_tick(rh_engine *engine, rh_time now)
     engine->inside = true;
     clock_set(engine, now);
     if (engine->state != CONN_END && now >= silence_deadline(engine))
-        connection_lost(engine, RH_E_PEER_SILENT, "nothing came within twice the idle time-out");
-    if (engine->state != CONN_END && now >= engine->close_by) connection_end(engine);
+        rh_connection_lost(engine, RH_E_PEER_SILENT, "nothing came within twice the idle time-out");
+    if (engine->state != CONN_END && now >= engine->close_by) rh_connection_end(engine);
     if (now >= heartbeat_deadline(engine)) {
-        if (!rh_engine_wants_output(engine)) output_heartbeat(engine);
+        if (!rh_engine_wants_output(engine)) rh_output_heartbeat(engine);
         engine->last_out = now; /* what waits to leave is as good as a heartbeat; look again in a while */
     }
-    engine_tell(engine);
+    rh_engine_tell(engine);
     engine->inside = false;
 }
 
@@ -386,13 +386,13 @@ rh_time rh_engine_deadline(const rh_engine *engine)
 
 bool rh_engine_wants_input(const rh_engine *engine)
 {
-    return engine->deaf || engine->state == CONN_END || output_room(&engine->out) >= ANSWER_ROOM;
+    return engine->deaf || engine->state == CONN_END || rh_output_room(&engine->out) >= ANSWER_ROOM;
 }
 
 bool rh_engine_wants_output(const rh_engine *engine)
 {
-    if (output_has_more(&engine->out) || engine->close_due) return true;
-    return connection_may_send(engine) && !(chain_is_empty(&engine->due) && chain_is_empty(&engine->ready));
+    if (rh_output_has_more(&engine->out) || engine->close_due) return true;
+    return rh_connection_may_send(engine) && !(chain_is_empty(&engine->due) && chain_is_empty(&engine->ready));
 }
 
 void rh_engine_lost(rh_engine *engine, const rh_error *why)
@@ -400,9 +400,9 @@ void rh_engine_lost(rh_engine *engine, const rh_error *why)
     if (engine->inside) return;
     rh_status   status = why && why->status ? why->status : RH_E_CONNECTION_LOST;
     const char *words  = why && why->status ? why->description : "the stream ended before both sides had closed";
-    connection_lost(engine, status, words);
+    rh_connection_lost(engine, status, words);
     engine->lost = true;
-    output_clear(&engine->out);
+    rh_output_clear(&engine->out);
 }
 
 /* -- inspecting -------------------------------------------------------------------------------- */

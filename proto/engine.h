@@ -4,7 +4,7 @@
  * Public handles (rh_link *, ...) are slot addresses with a generation in their low bits; the files of
  * the engine use slots (struct link *, ...) and meet handles only at the public calls and callbacks.
  *
- * Who may call back: only engine_tell() and the ends of the handlers of incoming frames, each as its last act
+ * Who may call back: only rh_engine_tell() and the ends of the handlers of incoming frames, each as its last act
  * on the objects concerned, because a callback may end anything.
  */
 #ifndef RH_PROTO_ENGINE_H
@@ -253,64 +253,64 @@ struct rh_engine {
 };
 
 /* engine.c */
-void engine_tell(rh_engine *engine);
-void engine_lose_all(rh_engine *engine, const rh_error *error);
-void engine_drop_queued(rh_engine *engine);
+void rh_engine_tell(rh_engine *engine);
+void rh_engine_lose_all(rh_engine *engine, const rh_error *error);
+void rh_engine_drop_queued(rh_engine *engine);
 
 /* connection.c */
-void connection_start(rh_engine *engine);
-void connection_take(rh_engine *engine, rh_slice frame);
-bool connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out);
-bool connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out);
-bool connection_wants_header(const rh_engine *engine);
-bool connection_may_send(const rh_engine *engine);
-bool connection_say_close(rh_engine *engine); /* false: no room */
-void connection_fail(rh_engine *engine, rh_status status, const char *words);
-void connection_lost(rh_engine *engine, rh_status status, const char *words);
-void connection_end(rh_engine *engine);
+void rh_connection_start(rh_engine *engine);
+void rh_connection_take(rh_engine *engine, rh_slice frame);
+bool rh_connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out);
+bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out);
+bool rh_connection_wants_header(const rh_engine *engine);
+bool rh_connection_may_send(const rh_engine *engine);
+bool rh_connection_say_close(rh_engine *engine); /* false: no room */
+void rh_connection_fail(rh_engine *engine, rh_status status, const char *words);
+void rh_connection_lost(rh_engine *engine, rh_status status, const char *words);
+void rh_connection_end(rh_engine *engine);
 
 /* error.c */
-rh_slice error_encode(const rh_error *error, uint8_t *room, size_t n);
-void     error_of_fault(rh_error *out, rh_status status, const char *words);
-void     error_of_peer(rh_error *out, rh_slice encoded);
-void     error_of_caller(rh_error *out, const char *condition, const char *words);
+rh_slice rh_error_encode(const rh_error *error, uint8_t *room, size_t n);
+void     rh_error_of_fault(rh_error *out, rh_status status, const char *words);
+void     rh_error_of_peer(rh_error *out, rh_slice encoded);
+void     rh_error_of_caller(rh_error *out, const char *condition, const char *words);
 
 /* sasl.c */
-bool sasl_prepare(rh_engine *engine, const rh_engine_opts *opts); /* false: the initial response is too long */
-void sasl_take_header(rh_engine *engine, rh_slice header);
-void sasl_take(rh_engine *engine, rh_slice body);
+bool rh_sasl_prepare(rh_engine *engine, const rh_engine_opts *opts); /* false: the initial response is too long */
+void rh_sasl_take_header(rh_engine *engine, rh_slice header);
+void rh_sasl_take(rh_engine *engine, rh_slice body);
 
 /* session.c */
-void      session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body);
-void      session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body);
-void      session_fail(struct session *session, rh_status status, const char *words);
-void      session_die(struct session *session, const rh_error *error);
-void      session_reap(struct session *session);
-void      session_due(struct session *session);
-bool      session_say(struct session *session); /* false: no room */
-void      session_flow_fields(struct session *session, rh_amqp_flow *flow);
-bool      session_count_transfer(struct session *session);
-rh_status session_settle(struct session *session, const struct settling *what, rh_slice error);
+void      rh_session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body);
+void      rh_session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body);
+void      rh_session_fail(struct session *session, rh_status status, const char *words);
+void      rh_session_die(struct session *session, const rh_error *error);
+void      rh_session_reap(struct session *session);
+void      rh_session_due(struct session *session);
+bool      rh_session_say(struct session *session); /* false: no room */
+void      rh_session_flow_fields(struct session *session, rh_amqp_flow *flow);
+bool      rh_session_count_transfer(struct session *session);
+rh_status rh_session_settle(struct session *session, const struct settling *what, rh_slice error);
 
 /* link.c */
-void         link_take_attach(struct session *session, rh_slice body);
-void         link_take_detach(struct session *session, rh_slice body);
-void         link_take_flow(struct session *session, const rh_amqp_flow *flow);
-struct link *link_by_handle(struct session *session, uint32_t handle); /* NULL: none, or late; the session has judged */
-void         link_fail(struct link *link, rh_status status, const char *words);
-void         link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
-void         link_reap(struct link *link);
-void         link_due(struct link *link);
-bool         link_say(struct link *link); /* false: no room */
-void         link_refresh(struct link *link);
-uint32_t     link_credit(const struct link *link);
+void         rh_link_take_attach(struct session *session, rh_slice body);
+void         rh_link_take_detach(struct session *session, rh_slice body);
+void         rh_link_take_flow(struct session *session, const rh_amqp_flow *flow);
+struct link *rh_link_by_handle(struct session *session, uint32_t handle); /* NULL: none, or late; the session has judged */
+void         rh_link_fail(struct link *link, rh_status status, const char *words);
+void         rh_link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
+void         rh_link_reap(struct link *link);
+void         rh_link_due(struct link *link);
+bool         rh_link_say(struct link *link); /* false: no room */
+void         rh_link_refresh(struct link *link);
+uint32_t     rh_link_usable(const struct link *link);
 
 /* delivery.c */
-bool delivery_cut(struct link *link); /* false: no room */
-void delivery_unpin(struct delivery *delivery);
-void delivery_take(struct session *session, rh_slice body);
-void deliveries_drop(struct link *link, bool all);
-void deliveries_settled(struct session *session, const rh_amqp_disposition *disposition);
+bool rh_delivery_cut(struct link *link); /* false: no room */
+void rh_delivery_unpin(struct delivery *delivery);
+void rh_delivery_take(struct session *session, rh_slice body);
+void rh_deliveries_drop(struct link *link, bool all);
+void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *disposition);
 
 static inline rh_engine *link_engine(const struct link *link)
 {

@@ -31,19 +31,19 @@ static const char *condition_of(rh_status status)
     return "amqp:internal-error";
 }
 
-void error_of_fault(rh_error *out, rh_status status, const char *words)
+void rh_error_of_fault(rh_error *out, rh_status status, const char *words)
 {
     rh_error_set(out, status, condition_of(status), words);
 }
 
 /* A caller that ends something with a condition is not told of an error itself: status stays RH_OK. */
-void error_of_caller(rh_error *out, const char *condition, const char *words)
+void rh_error_of_caller(rh_error *out, const char *condition, const char *words)
 {
     rh_error_set(out, RH_OK, condition, words);
 }
 
 /* The error field of a detach, end, close or rejected; absent means a clean end. */
-void error_of_peer(rh_error *out, rh_slice encoded)
+void rh_error_of_peer(rh_error *out, rh_slice encoded)
 {
     rh_amqp_error error;
     rh_dec        d = rh_dec_of(encoded);
@@ -53,7 +53,7 @@ void error_of_peer(rh_error *out, rh_slice encoded)
 }
 
 /** The encoded form for an error field; absent when there is no condition. */
-rh_slice error_encode(const rh_error *error, uint8_t *room, size_t n)
+rh_slice rh_error_encode(const rh_error *error, uint8_t *room, size_t n)
 {
     if (error->condition[0] == 0) return rh_slice_of(NULL, 0);
     rh_amqp_error fields = { .condition = rh_str(error->condition), .description = rh_str(error->description) };

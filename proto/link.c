@@ -71,7 +71,7 @@ static void link_give_slot(struct link *link)
 }
 
 /** Gives the slot back once nobody needs it: told, and detached on both sides. */
-void link_reap(struct link *link)
+void rh_link_reap(struct link *link)
 {
     if (link->told && link->state == UNATTACHED && !link->detach_due) link_give_slot(link);
 }
@@ -115,11 +115,11 @@ static void link_unmap(struct link *link)
 }
 
 /** The link that the peer means. NULL: there is none, and if that is the peer's mistake the session has failed. */
-struct link *link_by_handle(struct session *session, uint32_t handle)
+struct link *rh_link_by_handle(struct session *session, uint32_t handle)
 {
     uint16_t index = handle < HANDLES ? session->in_handles[handle] : (uint16_t)NONE;
     if (index < GONE) return pool_at(&session->engine->links, index);
-    if (index == NONE) session_fail(session, RH_E_UNATTACHED_HANDLE, "no link is attached with this handle");
+    if (index == NONE) rh_session_fail(session, RH_E_UNATTACHED_HANDLE, "no link is attached with this handle");
     return NULL;
 }
 
@@ -173,7 +173,7 @@ static rh_status say_attach(struct link *link, const rh_link_opts *opts)
         attach.has |= RH_HAS_ATTACH_INITIAL_DELIVERY_COUNT;
         attach.initial_delivery_count = link->delivery_count;
     }
-    rh_status status = output_frame(link_engine(link), link->session->channel, RH_AMQP_ATTACH, &attach);
+    rh_status status = rh_output_frame(link_engine(link), link->session->channel, RH_AMQP_ATTACH, &attach);
     if (status == RH_OK) step(link, WE_ATTACH);
     return status;
 }
@@ -188,7 +188,7 @@ static void link_options(struct link *link, const rh_link_opts *opts)
 static bool session_takes_links(const struct session *session)
 {
     bool open = session->state == SESSION_MAPPED || session->state == SESSION_BEGIN_SENT;
-    return open && !session->dying && !session->end_due && connection_may_send(session->engine);
+    return open && !session->dying && !session->end_due && rh_connection_may_send(session->engine);
 }
 
 rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *user, rh_link **out)
@@ -197,7 +197,7 @@ rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *use
     if (session == NULL || !session_takes_links(session)) return RH_E_STATE;
     if (opts->name.n == 0 || opts->name.n > LINK_NAME_MAX) return RH_E_ARGUMENT;
     if (link_by_name(session, opts->name, opts->receiver)) return RH_E_CONFLICT;
-    if (!session_say(session)) return RH_AGAIN; /* a detach of the same name goes first */
+    if (!rh_session_say(session)) return RH_AGAIN; /* a detach of the same name goes first */
     struct link *link = link_take_slot(session, opts->name, opts->receiver);
     if (link == NULL) return RH_E_LIMIT;
     link->user = user;
@@ -216,13 +216,13 @@ rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
 {
     struct link *link = slot_of(handle);
     if (link == NULL || link->state != ATTACH_RCVD || is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
-    if (!session_say(link->session)) return RH_AGAIN;
+    if (!rh_session_say(link->session)) return RH_AGAIN;
     link_options(link, opts);
     if (opts->user) link->user = opts->user;
     rh_status status = say_attach(link, opts);
     if (status) return status;
-    if (link->flow_due) link_due(link); /* credit that was granted before the answer */
-    link_refresh(link);
+    if (link->flow_due) rh_link_due(link); /* credit that was granted before the answer */
+    rh_link_refresh(link);
     return RH_OK;
 }
 
@@ -268,29 +268,29 @@ static void attach_asked(struct session *session, const rh_amqp_attach *attach)
     rh_engine   *engine = session->engine;
     struct link *link   = link_take_slot(session, attach->name, !attach->role);
     if (link == NULL) {
-        session_fail(session, RH_E_LIMIT, "no more links here");
+        rh_session_fail(session, RH_E_LIMIT, "no more links here");
         return;
     }
     attach_fields(link, attach);
     step(link, THEY_ATTACH);
     if (engine->handler->on_attach) engine->handler->on_attach(engine->user, slot_handle(link), attach);
-    else if (rh_link_refuse(slot_handle(link), "amqp:not-allowed", "nobody here takes links") != RH_OK) session_fail(session, RH_E_LIMIT, "no more handles here");
+    else if (rh_link_refuse(slot_handle(link), "amqp:not-allowed", "nobody here takes links") != RH_OK) rh_session_fail(session, RH_E_LIMIT, "no more handles here");
 }
 
-void link_take_attach(struct session *session, rh_slice body)
+void rh_link_take_attach(struct session *session, rh_slice body)
 {
     rh_amqp_attach attach;
-    if (!connection_decode(session->engine, RH_AMQP_ATTACH, body, &attach)) return;
+    if (!rh_connection_decode(session->engine, RH_AMQP_ATTACH, body, &attach)) return;
     if (attach.handle > session->handle_max) {
-        connection_fail(session->engine, RH_E_PEER_LIMIT, "the handle is above the handle-max announced"); /* [2.7.2] */
+        rh_connection_fail(session->engine, RH_E_PEER_LIMIT, "the handle is above the handle-max announced"); /* [2.7.2] */
         return;
     }
     if (session->in_handles[attach.handle] < GONE) {
-        session_fail(session, RH_E_HANDLE_IN_USE, "the handle is in use");
+        rh_session_fail(session, RH_E_HANDLE_IN_USE, "the handle is in use");
         return;
     }
     if (attach.name.n > LINK_NAME_MAX) {
-        session_fail(session, RH_E_LIMIT, "the link's name is too long");
+        rh_session_fail(session, RH_E_LIMIT, "the link's name is too long");
         return;
     }
     struct link *ours = link_by_name(session, attach.name, !attach.role);
@@ -307,29 +307,29 @@ static void link_die(struct link *link, bool closed, const rh_error *error)
     link->gone_closed = closed;
     if (error != &link->error) link->error = *error;
     chain_remove(&link->ready);
-    deliveries_drop(link, true);
+    rh_deliveries_drop(link, true);
     if (link->deliveries == 0) chain_push(&link_engine(link)->dead_links, &link->dead);
 }
 
 /** Its session or connection is gone: nothing more is said or awaited. */
-void link_cut_off(struct link *link, const rh_error *error)
+void rh_link_cut_off(struct link *link, const rh_error *error)
 {
     link->state      = UNATTACHED;
     link->detach_due = link->flow_due = false;
     chain_remove(&link->due);
     link_unmap(link);
     link_die(link, false, error);
-    link_reap(link);
+    rh_link_reap(link);
 }
 
 /** The peer broke a rule of the link: detach it with the condition that says which [2.6.5]. */
-void link_fail(struct link *link, rh_status status, const char *words)
+void rh_link_fail(struct link *link, rh_status status, const char *words)
 {
     if (is_leaving(link)) return;
-    error_of_fault(&link->error, status, words);
+    rh_error_of_fault(&link->error, status, words);
     link->say_error  = true;
     link->detach_due = link->detach_closed = true;
-    link_due(link);
+    rh_link_due(link);
     link_die(link, true, &link->error);
 }
 
@@ -338,13 +338,13 @@ rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, co
     struct link *link = slot_of(handle);
     if (link == NULL || is_leaving(link)) return RH_E_STATE;
     if (link->state == ATTACH_RCVD) return rh_link_refuse(handle, condition, description);
-    error_of_caller(&link->error, condition, description);
+    rh_error_of_caller(&link->error, condition, description);
     link->say_error     = condition != NULL;
     link->detach_due    = true;
     link->detach_closed = closed;
     chain_remove(&link->ready);
-    deliveries_drop(link, false);
-    link_due(link);
+    rh_deliveries_drop(link, false);
+    rh_link_due(link);
     return RH_OK;
 }
 
@@ -352,33 +352,33 @@ rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, co
 static bool answer_first(struct link *link)
 {
     if (link->state != ATTACH_RCVD || say_attach(link, NULL) == RH_OK) return true;
-    session_fail(link->session, RH_E_LIMIT, "no handle for the answer");
+    rh_session_fail(link->session, RH_E_LIMIT, "no handle for the answer");
     return false;
 }
 
 static void detach_error(struct link *link, const rh_amqp_detach *detach)
 {
-    error_of_peer(&link->error, detach->error);
+    rh_error_of_peer(&link->error, detach->error);
     if (link->refused && link->error.status == RH_OK) rh_error_set(&link->error, RH_E_DETACHED, NULL, "the peer refused the link and did not say why");
 }
 
-void link_take_detach(struct session *session, rh_slice body)
+void rh_link_take_detach(struct session *session, rh_slice body)
 {
     rh_amqp_detach detach;
-    if (!connection_decode(session->engine, RH_AMQP_DETACH, body, &detach)) return;
-    struct link *link = link_by_handle(session, detach.handle);
+    if (!rh_connection_decode(session->engine, RH_AMQP_DETACH, body, &detach)) return;
+    struct link *link = rh_link_by_handle(session, detach.handle);
     if (link == NULL || !answer_first(link)) return;
     if (!link->dying) detach_error(link, &detach);
     link->say_error = false;
     if (link->state == ATTACHED) {
         link->detach_due    = true; /* the answer, unless ours was on its way already */
         link->detach_closed = detach.closed;
-        link_due(link);
+        rh_link_due(link);
     }
     step(link, THEY_DETACH);
     link_unmap(link);
     link_die(link, detach.closed, &link->error);
-    link_reap(link);
+    rh_link_reap(link);
 }
 
 static bool say_detach(struct link *link)
@@ -386,11 +386,11 @@ static bool say_detach(struct link *link)
     uint8_t        room[700];
     uint16_t       channel = link->session->channel;
     rh_amqp_detach detach  = { .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .handle = link->handle, .closed = link->detach_closed };
-    if (link->say_error) detach.error = error_encode(&link->error, room, sizeof room);
-    rh_status status = output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
+    if (link->say_error) detach.error = rh_error_encode(&link->error, room, sizeof room);
+    rh_status status = rh_output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
     if (status == RH_E_TOO_BIG) {
         detach.error = rh_slice_of(NULL, 0);
-        status       = output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
+        status       = rh_output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
     }
     if (status) return false;
     link->detach_due = false;
@@ -401,7 +401,7 @@ static bool say_detach(struct link *link)
 /* -- credit ------------------------------------------------------------------------------------ */
 
 /** Sender: how many more sends; receiver: how many more may come. */
-uint32_t link_credit(const struct link *link)
+uint32_t rh_link_usable(const struct link *link)
 {
     if (link->receiver) return rh_serial_ahead(link->delivery_count, link->limit);
     return link->credit > link->queued ? link->credit - link->queued : 0;
@@ -413,14 +413,14 @@ static bool say_flow(struct link *link)
         .has            = RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_LINK_CREDIT | RH_HAS_FLOW_DRAIN,
         .handle         = link->handle,
         .delivery_count = link->delivery_count,
-        .link_credit    = link->receiver ? link_credit(link) : link->credit,
+        .link_credit    = link->receiver ? rh_link_usable(link) : link->credit,
         .available      = link->queued,
         .drain          = link->drain,
     };
     if (!link->receiver || link->has_in) flow.has |= RH_HAS_FLOW_DELIVERY_COUNT;
     if (!link->receiver) flow.has |= RH_HAS_FLOW_AVAILABLE;
-    session_flow_fields(link->session, &flow);
-    link->flow_due = output_frame(link_engine(link), link->session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
+    rh_session_flow_fields(link->session, &flow);
+    link->flow_due = rh_output_frame(link_engine(link), link->session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
     return !link->flow_due;
 }
 
@@ -439,13 +439,13 @@ static void give_credit_back(struct link *link)
 }
 
 /** Something of the link waits to be said beside transfers. */
-void link_due(struct link *link)
+void rh_link_due(struct link *link)
 {
     chain_push(&link->session->due_links, &link->due);
-    session_due(link->session);
+    rh_session_due(link->session);
 }
 
-bool link_say(struct link *link)
+bool rh_link_say(struct link *link)
 {
     if (is_drained(link)) give_credit_back(link);
     if (link->flow_due && link->state != UNATTACHED && !link->dying && !say_flow(link)) return false;
@@ -454,7 +454,7 @@ bool link_say(struct link *link)
 }
 
 /** Puts a link where the output finds it: among those that can cut a frame, those that wait for the session's window, or nowhere. */
-void link_refresh(struct link *link)
+void rh_link_refresh(struct link *link)
 {
     struct session *session = link->session;
     struct chain   *first   = chain_first(&link->queue);
@@ -467,33 +467,33 @@ void link_refresh(struct link *link)
 static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
 {
     rh_engine *engine = link_engine(link);
-    uint32_t   before = link_credit(link);
+    uint32_t   before = rh_link_usable(link);
     /* [2.6.7] Absent while the receiver has not seen our attach: it counts from our first. */
     uint32_t seen   = (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) ? flow->delivery_count : engine->first_id;
     link->credit    = rh_serial_ahead(link->delivery_count, seen + flow->link_credit);
     link->drain     = flow->drain;
     link->drain_due = flow->drain;
-    if (flow->drain) link_due(link);
-    link_refresh(link);
-    if (link_credit(link) > before && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
+    if (flow->drain) rh_link_due(link);
+    rh_link_refresh(link);
+    if (rh_link_usable(link) > before && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
 }
 
 static void flow_from_sender(struct link *link, const rh_amqp_flow *flow)
 {
     rh_engine *engine = link_engine(link);
     if (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
-    if (!link->drain || link_credit(link) > 0) return;
+    if (!link->drain || rh_link_usable(link) > 0) return;
     link->drain = false;
     if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));
 }
 
-void link_take_flow(struct session *session, const rh_amqp_flow *flow)
+void rh_link_take_flow(struct session *session, const rh_amqp_flow *flow)
 {
-    struct link *link = link_by_handle(session, flow->handle);
+    struct link *link = rh_link_by_handle(session, flow->handle);
     if (link == NULL || is_leaving(link)) return;
     if (flow->echo) {
         link->flow_due = true;
-        link_due(link);
+        rh_link_due(link);
     }
     /* Some senders put a link-credit into their own flows; only the receiver's means something. */
     if (link->receiver) flow_from_sender(link, flow);
@@ -505,7 +505,7 @@ static rh_status receiver_flow(rh_link *handle, struct link **out)
     struct link *link = slot_of(handle);
     if (link == NULL || !link->receiver || is_leaving(link)) return RH_E_STATE;
     link->flow_due = true;
-    if (link->state != ATTACH_RCVD) link_due(link);
+    if (link->state != ATTACH_RCVD) rh_link_due(link);
     *out = link;
     return RH_OK;
 }
@@ -572,7 +572,7 @@ bool rh_link_is_attached(const rh_link *handle)
 uint32_t rh_link_credit_left(const rh_link *handle)
 {
     const struct link *link = slot_of(handle);
-    return link ? link_credit(link) : 0;
+    return link ? rh_link_usable(link) : 0;
 }
 
 uint32_t rh_link_queued(const rh_link *handle)

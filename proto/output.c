@@ -3,7 +3,7 @@
  */
 #include "proto/engine.h"
 
-void output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count)
+void rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count)
 {
     memset(out, 0, sizeof *out);
     out->ring     = ring;
@@ -12,12 +12,12 @@ void output_init(struct output *out, uint8_t *ring, size_t size, struct segment 
     out->mask     = segment_count - 1;
 }
 
-bool output_is_empty(const struct output *out)
+bool rh_output_is_empty(const struct output *out)
 {
     return out->first == out->last && out->sasl_sent == out->sasl_n;
 }
 
-bool output_has_more(const struct output *out)
+bool rh_output_has_more(const struct output *out)
 {
     if (out->sasl_sent < out->sasl_allowed) return true;
     return !out->gate && out->first != out->last && !(out->held && out->first == out->held_at);
@@ -40,14 +40,14 @@ static rh_slice before_head(const struct output *out)
     return rh_slice_of(out->ring, round ? 0 : out->head - 1);
 }
 
-size_t output_room(const struct output *out)
+size_t rh_output_room(const struct output *out)
 {
     if (output_segments_left(out) < SEGMENTS_SPARE / 2) return 0;
     size_t behind = behind_tail(out).n, before = before_head(out).n;
     return behind > before ? behind : before;
 }
 
-uint8_t *output_take(struct output *out, size_t n)
+uint8_t *rh_output_take(struct output *out, size_t n)
 {
     rh_slice region = behind_tail(out);
     if (region.n < n) region = before_head(out);
@@ -67,7 +67,7 @@ static struct segment *segment_before(const struct output *out, const uint8_t *p
     return before->lent == NULL && before->p + before->n == p ? before : NULL;
 }
 
-void output_commit(struct output *out, uint8_t *p, size_t n)
+void rh_output_commit(struct output *out, uint8_t *p, size_t n)
 {
     struct segment *before = segment_before(out, p);
     if (out->in_ring == 0) out->head = (size_t)(p - out->ring);
@@ -81,7 +81,7 @@ void output_commit(struct output *out, uint8_t *p, size_t n)
     out->waiting += n;
 }
 
-void output_lend(struct output *out, struct delivery *delivery, rh_slice piece)
+void rh_output_lend(struct output *out, struct delivery *delivery, rh_slice piece)
 {
     *segment_push(out) = (struct segment){ piece.p, piece.n, delivery };
     delivery->pins++;
@@ -90,7 +90,7 @@ void output_lend(struct output *out, struct delivery *delivery, rh_slice piece)
 
 /* -- lending and taking back ------------------------------------------------------------------- */
 
-size_t output_pieces(const struct output *out, rh_iov *iov, size_t max)
+size_t rh_output_pieces(const struct output *out, rh_iov *iov, size_t max)
 {
     size_t count = 0;
     if (max > 0 && out->sasl_sent < out->sasl_allowed)
@@ -116,11 +116,11 @@ static size_t sasl_sent(struct output *out, size_t n)
 static void segment_pop(struct output *out, struct segment *segment)
 {
     out->first++;
-    if (segment->lent) delivery_unpin(segment->lent);
+    if (segment->lent) rh_delivery_unpin(segment->lent);
     else out->in_ring--;
 }
 
-void output_sent(struct output *out, size_t n)
+void rh_output_sent(struct output *out, size_t n)
 {
     n -= sasl_sent(out, n);
     while (n > 0 && out->first != out->last) {
@@ -135,7 +135,7 @@ void output_sent(struct output *out, size_t n)
     }
 }
 
-void output_clear(struct output *out)
+void rh_output_clear(struct output *out)
 {
     while (out->first != out->last) segment_pop(out, &out->segments[out->first & out->mask]);
     out->waiting = 0;
@@ -157,7 +157,7 @@ static void frame_written(rh_engine *engine, uint16_t channel, uint8_t *frame, s
         }
         if (n > engine->biggest_sent) engine->biggest_sent = (uint32_t)n;
     }
-    output_commit(out, frame, n);
+    rh_output_commit(out, frame, n);
     engine->counts.frames_out++;
     if (engine->handler->on_frame) engine->handler->on_frame(engine->user, engine, true, 0, channel, rh_slice_of(frame + 8, n - 8));
 }
@@ -174,7 +174,7 @@ static rh_status frame_into(rh_engine *engine, rh_slice region, uint16_t channel
     return RH_OK;
 }
 
-rh_status output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields)
+rh_status rh_output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields)
 {
     struct output *out = &engine->out;
     if (output_segments_left(out) < 2) return RH_AGAIN;
@@ -184,16 +184,16 @@ rh_status output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, 
     return status == RH_AGAIN && empty ? RH_E_SPACE : status;
 }
 
-bool output_encoded(rh_engine *engine, rh_slice body)
+bool rh_output_encoded(rh_engine *engine, rh_slice body)
 {
-    uint8_t *frame = output_take(&engine->out, RH_FRAME_HEADER + body.n);
+    uint8_t *frame = rh_output_take(&engine->out, RH_FRAME_HEADER + body.n);
     if (frame == NULL || output_segments_left(&engine->out) < 2) return false;
     if (body.n > 0) memcpy(frame + RH_FRAME_HEADER, body.p, body.n);
     frame_written(engine, 0, frame, RH_FRAME_HEADER + body.n);
     return true;
 }
 
-void output_heartbeat(rh_engine *engine)
+void rh_output_heartbeat(rh_engine *engine)
 {
-    if (output_encoded(engine, rh_slice_of(NULL, 0))) engine->counts.heartbeats_out++;
+    if (rh_output_encoded(engine, rh_slice_of(NULL, 0))) engine->counts.heartbeats_out++;
 }

@@ -45,16 +45,16 @@ struct output {
     uint8_t         sasl[SASL_BYTES_MAX];
 };
 
-void     output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count);
-bool     output_is_empty(const struct output *out);
-bool     output_has_more(const struct output *out); /* something may leave now */
-size_t   output_room(const struct output *out);     /* the longest frame that fits */
-uint8_t *output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */
-void     output_commit(struct output *out, uint8_t *p, size_t n);
-void     output_lend(struct output *out, struct delivery *delivery, rh_slice piece);
-size_t   output_pieces(const struct output *out, rh_iov *iov, size_t max);
-void     output_sent(struct output *out, size_t n);
-void     output_clear(struct output *out);
+void     rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count);
+bool     rh_output_is_empty(const struct output *out);
+bool     rh_output_has_more(const struct output *out); /* something may leave now */
+size_t   rh_output_room(const struct output *out);     /* the longest frame that fits */
+uint8_t *rh_output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */
+void     rh_output_commit(struct output *out, uint8_t *p, size_t n);
+void     rh_output_lend(struct output *out, struct delivery *delivery, rh_slice piece);
+size_t   rh_output_pieces(const struct output *out, rh_iov *iov, size_t max);
+void     rh_output_sent(struct output *out, size_t n);
+void     rh_output_clear(struct output *out);
 
 static inline uint32_t output_segments_left(const struct output *out)
 {
@@ -65,11 +65,11 @@ static inline uint32_t output_segments_left(const struct output *out)
  * Writes one frame that has no payload. RH_AGAIN: no room now; RH_E_SPACE: there never is;
  * RH_E_TOO_BIG: larger than the peer's frames.
  */
-rh_status output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields);
+rh_status rh_output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields);
 
 /** A frame whose body is encoded already; false: no room now. */
-bool output_encoded(rh_engine *engine, rh_slice body);
+bool rh_output_encoded(rh_engine *engine, rh_slice body);
 
-void output_heartbeat(rh_engine *engine);
+void rh_output_heartbeat(rh_engine *engine);
 
 #endif

@@ -67,7 +67,7 @@ static bool say_init(rh_engine *engine, const rh_engine_opts *opts)
 }
 
 /** A client writes all it has to say now: the options' slices are lent for the init only. */
-bool sasl_prepare(rh_engine *engine, const rh_engine_opts *opts)
+bool rh_sasl_prepare(rh_engine *engine, const rh_engine_opts *opts)
 {
     struct output *out = &engine->out;
     if (opts->sasl == RH_SASL_NONE) {
@@ -91,10 +91,10 @@ static void give_up(rh_engine *engine, rh_status status, const char *words)
 {
     engine->sasl_state = SASL_FAILED;
     engine->out.gate   = true; /* what waits behind SASL never leaves */
-    connection_lost(engine, status, words);
+    rh_connection_lost(engine, status, words);
 }
 
-void sasl_take_header(rh_engine *engine, rh_slice header)
+void rh_sasl_take_header(rh_engine *engine, rh_slice header)
 {
     struct output *out = &engine->out;
     if (engine->server) say_header(out); /* [2.2] also the answer to a header that is not ours */
@@ -125,7 +125,7 @@ static bool offers(rh_slice encoded, const char *mechanism)
 static void take_mechanisms(rh_engine *engine, rh_slice body)
 {
     rh_amqp_sasl_mechanisms fields;
-    if (!connection_decode(engine, RH_AMQP_SASL_MECHANISMS, body, &fields)) return;
+    if (!rh_connection_decode(engine, RH_AMQP_SASL_MECHANISMS, body, &fields)) return;
     if (!offers(fields.sasl_server_mechanisms, mechanisms[engine->sasl])) {
         give_up(engine, RH_E_SASL, "the service does not offer the SASL mechanism asked for");
         return;
@@ -139,7 +139,7 @@ static void take_outcome(rh_engine *engine, rh_slice body)
     static const char *const words[] = { "", "the service refused the credentials", "the service has a problem with SASL",
                                          "the service has a lasting problem with SASL", "the service has a passing problem with SASL" };
     rh_amqp_sasl_outcome fields;
-    if (!connection_decode(engine, RH_AMQP_SASL_OUTCOME, body, &fields)) return;
+    if (!rh_connection_decode(engine, RH_AMQP_SASL_OUTCOME, body, &fields)) return;
     if (fields.code != RH_SASL_CODE_OK) {
         give_up(engine, RH_E_SASL, fields.code <= RH_SASL_CODE_SYS_TEMP ? words[fields.code] : "the service refused SASL");
         return;
@@ -158,7 +158,7 @@ static bool is_known(rh_slice mechanism)
 static void take_init(rh_engine *engine, rh_slice body)
 {
     rh_amqp_sasl_init init;
-    if (!connection_decode(engine, RH_AMQP_SASL_INIT, body, &init)) return;
+    if (!rh_connection_decode(engine, RH_AMQP_SASL_INIT, body, &init)) return;
     rh_amqp_sasl_outcome outcome = { .has = RH_HAS_SASL_OUTCOME_CODE, .code = RH_SASL_CODE_AUTH };
     if (is_known(init.mechanism)) {
         outcome.code = RH_SASL_CODE_OK;
@@ -176,7 +176,7 @@ static void take_init(rh_engine *engine, rh_slice body)
 }
 
 /* Who may say what, in which state; a challenge has no answer in the mechanisms that we know. */
-void sasl_take(rh_engine *engine, rh_slice body)
+void rh_sasl_take(rh_engine *engine, rh_slice body)
 {
     rh_dec          d  = rh_dec_of(body);
     rh_composite_id id = rh_composite_peek(&d);

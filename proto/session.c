@@ -91,7 +91,7 @@ static void session_unmap(struct session *session)
 }
 
 /** Gives the slot back once nobody needs it: told, ended on both sides, without links. */
-void session_reap(struct session *session)
+void rh_session_reap(struct session *session)
 {
     if (!session->told || session->state != UNMAPPED || session->end_due || !chain_is_empty(&session->links)) return;
     chain_remove(&session->due);
@@ -113,7 +113,7 @@ static rh_status say_begin(struct session *session, const uint16_t *remote_chann
         begin.has |= RH_HAS_BEGIN_REMOTE_CHANNEL;
         begin.remote_channel = *remote_channel;
     }
-    rh_status status = output_frame(session->engine, session->channel, RH_AMQP_BEGIN, &begin);
+    rh_status status = rh_output_frame(session->engine, session->channel, RH_AMQP_BEGIN, &begin);
     if (status) return status;
     session->incoming_window = session->window;
     step(session, WE_BEGIN);
@@ -122,7 +122,7 @@ static rh_status say_begin(struct session *session, const uint16_t *remote_chann
 
 rh_status rh_session_begin(rh_engine *engine, const rh_session_opts *opts, void *user, rh_session **out)
 {
-    if (!connection_may_send(engine)) return RH_E_STATE;
+    if (!rh_connection_may_send(engine)) return RH_E_STATE;
     struct session *session = session_take_slot(engine);
     if (session == NULL) return RH_E_LIMIT;
     if (opts && opts->incoming_window) session->window = opts->incoming_window;
@@ -145,15 +145,15 @@ static void begin_answered(rh_engine *engine, uint16_t channel, const rh_amqp_be
 {
     struct session *session = begin->remote_channel < engine->sessions.touched ? pool_at(&engine->sessions, begin->remote_channel) : NULL;
     if (session == NULL || session->state != BEGIN_SENT) {
-        connection_fail(engine, RH_E_NOT_ALLOWED, "a begin answers a channel on which none was asked for");
+        rh_connection_fail(engine, RH_E_NOT_ALLOWED, "a begin answers a channel on which none was asked for");
         return;
     }
     begin_fields(session, begin);
     session_map(session, channel);
     step(session, THEY_BEGIN);
-    session_due(session);         /* what waited for this answer, an end perhaps */
+    rh_session_due(session);         /* what waited for this answer, an end perhaps */
     if (session->end_due) return; /* its owner wants no more of it */
-    CHAIN_EACH(node, &session->links) link_refresh(CHAIN_OWNER(node, struct link, in_session));
+    CHAIN_EACH(node, &session->links) rh_link_refresh(CHAIN_OWNER(node, struct link, in_session));
     if (engine->handler->on_begin) engine->handler->on_begin(engine->user, slot_handle(session));
 }
 
@@ -161,37 +161,37 @@ static void begin_asked(rh_engine *engine, uint16_t channel, const rh_amqp_begin
 {
     struct session *session = session_take_slot(engine);
     if (session == NULL) {
-        connection_fail(engine, RH_E_LIMIT, "no more sessions here");
+        rh_connection_fail(engine, RH_E_LIMIT, "no more sessions here");
         return;
     }
     begin_fields(session, begin);
     session_map(session, channel);
     step(session, THEY_BEGIN);
     if (session->channel > engine->peer.channel_max || say_begin(session, &channel) != RH_OK) {
-        connection_fail(engine, RH_E_LIMIT, "no channel for the answer");
+        rh_connection_fail(engine, RH_E_LIMIT, "no channel for the answer");
         return;
     }
     if (engine->handler->on_begin) engine->handler->on_begin(engine->user, slot_handle(session));
 }
 
-void session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body)
+void rh_session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body)
 {
     rh_amqp_begin begin;
-    if (!connection_decode(engine, RH_AMQP_BEGIN, body, &begin)) return;
-    if (session_by_channel(engine, channel)) connection_fail(engine, RH_E_PROTOCOL, "a begin on a channel that is in use");
+    if (!rh_connection_decode(engine, RH_AMQP_BEGIN, body, &begin)) return;
+    if (session_by_channel(engine, channel)) rh_connection_fail(engine, RH_E_PROTOCOL, "a begin on a channel that is in use");
     else if (begin.has & RH_HAS_BEGIN_REMOTE_CHANNEL) begin_answered(engine, channel, &begin);
     else begin_asked(engine, channel, &begin);
 }
 
 /* -- end --------------------------------------------------------------------------------------- */
 
-/** Every link of it dies, then it: told by engine_tell(). */
-void session_die(struct session *session, const rh_error *error)
+/** Every link of it dies, then it: told by rh_engine_tell(). */
+void rh_session_die(struct session *session, const rh_error *error)
 {
     if (session->dying) return;
     session->dying = true;
     if (error != &session->error) session->error = *error;
-    CHAIN_EACH(node, &session->links) link_cut_off(CHAIN_OWNER(node, struct link, in_session), &session->error);
+    CHAIN_EACH(node, &session->links) rh_link_cut_off(CHAIN_OWNER(node, struct link, in_session), &session->error);
     if (session->untold == 0) chain_push(&session->engine->dead_sessions, &session->dead);
 }
 
@@ -199,37 +199,37 @@ rh_status rh_session_end(rh_session *handle, const char *condition, const char *
 {
     struct session *session = slot_of(handle);
     if (session == NULL || session->dying || session->end_due || (session->state != MAPPED && session->state != BEGIN_SENT)) return RH_E_STATE;
-    error_of_caller(&session->error, condition, description);
+    rh_error_of_caller(&session->error, condition, description);
     session->say_error = condition != NULL;
     session->end_due   = true;
-    CHAIN_EACH(node, &session->links) deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
-    session_due(session);
+    CHAIN_EACH(node, &session->links) rh_deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
+    rh_session_due(session);
     return RH_OK;
 }
 
 /** The peer broke a rule of the session: end it with the condition that says which [2.5.3]. */
-void session_fail(struct session *session, rh_status status, const char *words)
+void rh_session_fail(struct session *session, rh_status status, const char *words)
 {
     if (session->state != MAPPED || session->dying) return;
-    error_of_fault(&session->error, status, words);
+    rh_error_of_fault(&session->error, status, words);
     session->say_error = true;
     session->end_due   = true;
-    session_due(session);
-    session_die(session, &session->error);
+    rh_session_due(session);
+    rh_session_die(session, &session->error);
 }
 
 static void take_end(struct session *session, rh_slice body)
 {
     rh_amqp_end end;
-    if (!connection_decode(session->engine, RH_AMQP_END, body, &end)) return;
-    if (!session->dying) error_of_peer(&session->error, end.error);
+    if (!rh_connection_decode(session->engine, RH_AMQP_END, body, &end)) return;
+    if (!session->dying) rh_error_of_peer(&session->error, end.error);
     session->say_error = false;
     if (session->state == MAPPED) session->end_due = true; /* ours is the answer, or was on its way already */
     step(session, THEY_END);
     session_unmap(session);
-    if (session->end_due) session_due(session);
-    session_die(session, &session->error);
-    session_reap(session);
+    if (session->end_due) rh_session_due(session);
+    rh_session_die(session, &session->error);
+    rh_session_reap(session);
 }
 
 /* False: no room. While our begin waits for its answer the end waits too. */
@@ -238,9 +238,9 @@ static bool say_end(struct session *session)
     if (!session->end_due || session->state == BEGIN_SENT) return true;
     uint8_t     room[700];
     rh_amqp_end end = { .has = 0 };
-    if (session->say_error) end.error = error_encode(&session->error, room, sizeof room);
-    rh_status status = output_frame(session->engine, session->channel, RH_AMQP_END, &end);
-    if (status == RH_E_TOO_BIG) status = output_frame(session->engine, session->channel, RH_AMQP_END, &(rh_amqp_end){ .has = 0 });
+    if (session->say_error) end.error = rh_error_encode(&session->error, room, sizeof room);
+    rh_status status = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &end);
+    if (status == RH_E_TOO_BIG) status = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &(rh_amqp_end){ .has = 0 });
     if (status) return false;
     session->end_due = false;
     step(session, session->say_error ? WE_FAIL : WE_END);
@@ -250,7 +250,7 @@ static bool say_end(struct session *session)
 /* -- windows ----------------------------------------------------------------------------------- */
 
 /** The fields of a flow that belong to the session [2.7.4]. */
-void session_flow_fields(struct session *session, rh_amqp_flow *flow)
+void rh_session_flow_fields(struct session *session, rh_amqp_flow *flow)
 {
     flow->has |= RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_NEXT_OUTGOING_ID | RH_HAS_FLOW_OUTGOING_WINDOW;
     if (session->has_in) flow->has |= RH_HAS_FLOW_NEXT_INCOMING_ID;
@@ -266,15 +266,15 @@ static bool say_flow(struct session *session)
 {
     if (!session->flow_due) return true;
     rh_amqp_flow flow = { .has = 0 };
-    session_flow_fields(session, &flow);
-    session->flow_due = output_frame(session->engine, session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
+    rh_session_flow_fields(session, &flow);
+    session->flow_due = rh_output_frame(session->engine, session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
     return !session->flow_due;
 }
 
 static void take_flow(struct session *session, rh_slice body)
 {
     rh_amqp_flow flow;
-    if (!connection_decode(session->engine, RH_AMQP_FLOW, body, &flow)) return;
+    if (!rh_connection_decode(session->engine, RH_AMQP_FLOW, body, &flow)) return;
     /* [2.5.6] what the peer can still take; transfers that it had not seen when it wrote count against it. */
     uint32_t seen          = (flow.has & RH_HAS_FLOW_NEXT_INCOMING_ID) ? flow.next_incoming_id : session->initial_outgoing_id;
     uint32_t in_flight     = rh_serial_ahead(seen, session->next_outgoing_id);
@@ -284,25 +284,25 @@ static void take_flow(struct session *session, rh_slice body)
         {
             struct link *link = CHAIN_OWNER(node, struct link, ready);
             chain_remove(node);
-            link_refresh(link);
+            rh_link_refresh(link);
         }
     if (flow.has & RH_HAS_FLOW_HANDLE) {
-        link_take_flow(session, &flow);
+        rh_link_take_flow(session, &flow);
     } else if (flow.echo) {
         session->flow_due = true;
-        session_due(session);
+        rh_session_due(session);
     }
 }
 
 /** A transfer frame came. False: the peer had no window for it [2.5.6]. */
-bool session_count_transfer(struct session *session)
+bool rh_session_count_transfer(struct session *session)
 {
     if (session->incoming_window == 0) return false;
     session->incoming_window--;
     session->next_incoming_id++;
     if (session->incoming_window <= session->window / 2 && !session->flow_due) {
         session->flow_due = true;
-        session_due(session);
+        rh_session_due(session);
     }
     return true;
 }
@@ -335,7 +335,7 @@ static rh_status say_disposition(struct session *session, const struct settling 
         .settled = true,
         .state   = state_encoded(what->kind, error, room, sizeof room),
     };
-    return output_frame(session->engine, session->channel, RH_AMQP_DISPOSITION, &disposition);
+    return rh_output_frame(session->engine, session->channel, RH_AMQP_DISPOSITION, &disposition);
 }
 
 static bool say_settling(struct session *session)
@@ -347,7 +347,7 @@ static bool say_settling(struct session *session)
 }
 
 /** Settles first..last; waits for output, in case the next one continues the range. */
-rh_status session_settle(struct session *session, const struct settling *what, rh_slice error)
+rh_status rh_session_settle(struct session *session, const struct settling *what, rh_slice error)
 {
     struct settling *settling = &session->settling;
     if (settling->due && settling->role == what->role && settling->kind == what->kind && error.p == NULL && what->first == settling->last + 1) {
@@ -358,57 +358,57 @@ rh_status session_settle(struct session *session, const struct settling *what, r
     if (error.p) return say_disposition(session, what, error);
     *settling     = *what;
     settling->due = true;
-    session_due(session);
+    rh_session_due(session);
     return RH_OK;
 }
 
 static void take_disposition(struct session *session, rh_slice body)
 {
     rh_amqp_disposition disposition;
-    if (!connection_decode(session->engine, RH_AMQP_DISPOSITION, body, &disposition)) return;
+    if (!rh_connection_decode(session->engine, RH_AMQP_DISPOSITION, body, &disposition)) return;
     if (!(disposition.has & RH_HAS_DISPOSITION_LAST)) disposition.last = disposition.first;
     /* The sender's word on what we receive [2.7.6]: we settle on our own account and keep nothing it could change. */
-    if (disposition.role) deliveries_settled(session, &disposition);
+    if (disposition.role) rh_deliveries_settled(session, &disposition);
 }
 
 /* -- taking and saying ------------------------------------------------------------------------- */
 
 /** A performative of a session that is not begin; its channel is within channel-max. */
-void session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body)
+void rh_session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body)
 {
     struct session *session = session_by_channel(engine, channel);
     if (session == NULL) {
         /* Goodbyes cross: what belongs to a session that has just ended is late, not wrong. */
         bool late = engine->channels[channel] == GONE && id != RH_AMQP_ATTACH && id != RH_AMQP_TRANSFER;
-        if (!late) connection_fail(engine, RH_E_NOT_ALLOWED, "there is no session on this channel");
+        if (!late) rh_connection_fail(engine, RH_E_NOT_ALLOWED, "there is no session on this channel");
         return;
     }
     if (id == RH_AMQP_END) take_end(session, body);
     else if (!admits(session->state) || session->dying) return;
-    else if (id == RH_AMQP_TRANSFER) delivery_take(session, body);
+    else if (id == RH_AMQP_TRANSFER) rh_delivery_take(session, body);
     else if (id == RH_AMQP_DISPOSITION) take_disposition(session, body);
     else if (id == RH_AMQP_FLOW) take_flow(session, body);
-    else if (id == RH_AMQP_ATTACH) link_take_attach(session, body);
-    else link_take_detach(session, body);
+    else if (id == RH_AMQP_ATTACH) rh_link_take_attach(session, body);
+    else rh_link_take_detach(session, body);
 }
 
 /** Something of the session waits to be said beside transfers. */
-void session_due(struct session *session)
+void rh_session_due(struct session *session)
 {
     chain_push(&session->engine->due, &session->due);
 }
 
 /** Says it, in an order that the peer can follow. False: the ring is full, the rest waits. */
-bool session_say(struct session *session)
+bool rh_session_say(struct session *session)
 {
     struct chain *node;
     if (session->state == MAPPED || session->state == BEGIN_SENT) {
         if (!say_settling(session) || !say_flow(session)) return false;
         while ((node = chain_first(&session->due_links))) {
             struct link *link = CHAIN_OWNER(node, struct link, due);
-            if (!link_say(link)) return false;
+            if (!rh_link_say(link)) return false;
             chain_remove(node);
-            link_reap(link);
+            rh_link_reap(link);
         }
     }
     return say_end(session);
