@@ -112,7 +112,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%_main.o $(WORLD) $(STATIC)
 $(BUILD)/tests/%_test.o $(BUILD)/tests/%_main.o: WARNINGS += -Wno-conversion -Wno-missing-field-initializers
 $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
-$(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton-core
+$(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
 tests: build $(TESTS) $(PROGRAMS)
 
