@@ -15,6 +15,23 @@ const AMQP_HEADER = Buffer.from('AMQP\x00\x01\x00\x00', 'latin1');
 class Conversation {
     /* A conversation past SASL, its AMQP header said. */
     static async start(server) {
+        const talk = Conversation.dial(server);
+        talk.socket.write(SASL_HEADER);
+        talk.say(frames.sasl_frame(frames.sasl_init({ mechanism: 'ANONYMOUS' })));
+        await talk.until(['sasl_mechanisms', 'sasl_outcome']);
+        talk.socket.write(AMQP_HEADER);
+        return talk;
+    }
+
+    /* A conversation in which everything, from the SASL header on, is said in one write. */
+    static at_once(server, of_talk) {
+        const talk = Conversation.dial(server);
+        const init = frames.write_frame(frames.sasl_frame(frames.sasl_init({ mechanism: 'ANONYMOUS' })));
+        talk.socket.write(Buffer.concat([SASL_HEADER, init, AMQP_HEADER, ...of_talk(talk).map(frame => frames.write_frame(frame))]));
+        return talk;
+    }
+
+    static dial(server) {
         const talk = new Conversation();
         talk.heard = [];
         talk.rest = Buffer.alloc(0);
@@ -24,10 +41,6 @@ class Conversation {
         talk.socket.on('data', bytes => talk.hear(bytes));
         talk.socket.on('close', () => { talk.closed = true; talk.wake(); });
         talk.socket.on('error', () => {});
-        talk.socket.write(SASL_HEADER);
-        talk.say(frames.sasl_frame(frames.sasl_init({ mechanism: 'ANONYMOUS' })));
-        await talk.until(['sasl_mechanisms', 'sasl_outcome']);
-        talk.socket.write(AMQP_HEADER);
         return talk;
     }
 

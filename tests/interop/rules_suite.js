@@ -461,6 +461,14 @@ test('a peer may open, begin on channel 1 and attach in one breath, with handles
     await talk.until(['close']);
 });
 
+test('a peer may say everything from the SASL header on before it hears a word', async () => {
+    const talk = Conversation.at_once(SERVER, ({ open, begin, attach }) => [open(), begin(0), attach('$cbs', 0, 0)]);
+    opened.push(talk);
+    await talk.until(['sasl_mechanisms', 'sasl_outcome', 'open', 'begin', 'attach']);
+    talk.say(talk.close());
+    await talk.until(['close']);
+});
+
 test('frames for a session that was just ended are forgiven', async () => {
     const talk = await Conversation.start(SERVER);
     opened.push(talk);

@@ -10,15 +10,17 @@
  * SIGINT or SIGTERM. Without --hub there is one, "hub", with 4 partitions; the rule is RootManageSharedAccessKey with the key
  * SAS_KEY_VALUE. DEBUG=rhea:frames shows every frame.
  *
- * Limits that are rhea's: a peer may not send its AMQP header before it has the SASL outcome; flow.echo and transfer.aborted
- * are not seen; two links of one session need two names, whatever their roles.
+ * Limits that are rhea's: flow.echo and transfer.aborted are not seen; two links of one session need two names, whatever their roles.
  */
 
 const fs = require('node:fs');
+const net = require('node:net');
+const tls = require('node:tls');
 const { parseArgs } = require('node:util');
 const { randomUUID } = require('node:crypto');
 const container = require('rhea').create_container({ id: randomUUID().replace(/-/g, '') + '_G1' });
 
+const { unhurried } = require('./stand_in/hurry.js');
 const { unpack } = require('./stand_in/message.js');
 const { Hub } = require('./stand_in/hub.js');
 const { path_of, Claims } = require('./stand_in/token.js');
@@ -217,18 +219,21 @@ function mechanisms() {
 }
 container.sasl_server_mechanisms = mechanisms();
 
-function listen(name, address, more) {
+const CONNECTION = {
+    max_frame_size: 65536, channel_max: 4999, idle_time_out: 240000, tcp_no_delay: true,
+    receiver_options: { credit_window: 0, autoaccept: false },
+};
+
+function listen(name, address, server, ready) {
     const [, host, port] = /^(.*):(\d+)$/.exec(address);
-    const server = container.listen({
-        host, port: Number(port), max_frame_size: 65536, channel_max: 4999, idle_time_out: 240000, tcp_no_delay: true,
-        receiver_options: { credit_window: 0, autoaccept: false }, ...more,
-    });
-    server.on('listening', () => console.log(`listening ${name} ${host}:${server.address().port}`));
+    server.on(ready, socket => unhurried(container.create_connection(CONNECTION)).accept(socket));
     server.on('error', error => { console.error(error.message); process.exit(1); });
+    server.listen(Number(port), host, () => console.log(`listening ${name} ${host}:${server.address().port}`));
 }
 
-if (options.listen || !options.tls) listen('amqp', options.listen || '127.0.0.1:0', {});
+if (options.listen || !options.tls) listen('amqp', options.listen || '127.0.0.1:0', net.createServer(), 'connection');
 if (options.tls) {
-    listen('amqps', options.tls, { transport: 'tls', cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key) });
+    const server = tls.createServer({ cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key) });
+    listen('amqps', options.tls, server, 'secureConnection');
 }
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));
