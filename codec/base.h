@@ -20,11 +20,13 @@ extern "C" {
 #define RH_NODISCARD    __attribute__((warn_unused_result))
 #define RH_LIKELY(x)    __builtin_expect(!!(x), 1)
 #define RH_UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#define RH_COLD         __attribute__((cold, noinline))
 #else
 #define RH_API
 #define RH_NODISCARD
 #define RH_LIKELY(x)    (x)
 #define RH_UNLIKELY(x)  (x)
+#define RH_COLD
 #endif
 
 #define RH_VERSION_MAJOR 0

@@ -164,7 +164,7 @@ static inline rh_dec rh_dec_of(rh_slice bytes)
 static inline size_t rh_dec_left(const rh_dec *d) { return (size_t)(d->end - d->p); }
 
 /** Fails the cursor and its parents where it stands. The first failure is the one that is kept. */
-RH_API void rh_dec_fail(rh_dec *d, rh_status status);
+RH_API RH_COLD void rh_dec_fail(rh_dec *d, rh_status status);
 
 /** Fails unless every byte was used: a list must end where its elements do. */
 static inline void rh_dec_end(rh_dec *d)

@@ -1,4 +1,5 @@
 #include "codec/constructor.h"
+#include "codec/utf8.h"
 
 void rh_dec_fail(rh_dec *d, rh_status status)
 {
@@ -96,7 +97,7 @@ rh_slice rh_dec_string(rh_dec *d)
 {
     const uint8_t *at   = d->p;
     rh_slice       text = rh_dec_variable(d, 0xa1);
-    if (RH_LIKELY(rh_utf8_is(text))) return text;
+    if (RH_LIKELY(rh_ascii(text.p, text.n)) || rh_utf8_is(text)) return text;
     rh_dec_fail_at(d, at);
     return rh_slice_of(NULL, 0);
 }
@@ -105,7 +106,7 @@ rh_slice rh_dec_symbol(rh_dec *d)
 {
     const uint8_t *at   = d->p;
     rh_slice       text = rh_dec_variable(d, 0xa3);
-    if (RH_LIKELY(rh_ascii_is(text))) return text;
+    if (RH_LIKELY(rh_ascii(text.p, text.n))) return text;
     rh_dec_fail_at(d, at);
     return rh_slice_of(NULL, 0);
 }
@@ -117,27 +118,26 @@ rh_slice rh_dec_text(rh_dec *d)
 
 /* -- compounds ------------------------------------------------------------------------------- */
 
-/* The elements in the n bytes of a payload whose shape rh_payload_size() found possible. */
-static uint32_t payload_items(uint8_t code, rh_slice payload, rh_dec *parent, rh_dec *items)
+/* The elements of a compound whose payload rh_payload_size() measured: behind size and count, to its end. */
+static inline uint32_t payload_items(uint8_t code, const uint8_t *p, size_t n, rh_dec *parent, rh_dec *items)
 {
-    rh_dec   body   = rh_dec_of(payload);
-    size_t   prefix = code == 0x45 ? 0 : rh_constructor_prefix(code);
-    rh_slice size   = rh_dec_take(&body, prefix);
-    rh_slice count  = rh_dec_take(&body, prefix);
-    (void)size; /* it said what payload.n says */
-    *items = (rh_dec){ body.p, body.end, parent, RH_OK };
-    return prefix == 0 ? 0 : prefix == 1 ? *count.p : rh_get32(count.p);
+    size_t prefix = code == 0x45 ? 0 : rh_constructor_prefix(code);
+    items->p      = p + 2 * prefix;
+    items->end    = p + n;
+    items->parent = parent;
+    items->status = RH_OK;
+    return prefix == 0 ? 0 : prefix == 1 ? p[1] : rh_get32(p + 4);
 }
 
 /* d moves behind a compound of this type and items becomes its child; or both fail where d stands. */
-static uint32_t open_compound(rh_dec *d, rh_type type, rh_dec *items)
+static inline uint32_t open_compound(rh_dec *d, rh_type type, rh_dec *items)
 {
     const uint8_t *at = d->p;
     if (RH_LIKELY(at != d->end) && RH_LIKELY(rh_constructor_type(*at) == type)) {
         size_t n = rh_payload_size(*at, at + 1, rh_dec_left(d) - 1);
         if (RH_LIKELY(n != RH_MALFORMED)) {
-            d->p++;
-            return payload_items(*at, rh_dec_take(d, n), d, items);
+            d->p = at + 1 + n;
+            return payload_items(*at, at + 1, n, d, items);
         }
     }
     rh_dec_fail(d, RH_E_DECODE);
@@ -208,7 +208,7 @@ bool rh_array_next(rh_array *array, rh_value *out)
         rh_dec_fail(items, RH_E_DECODE);
         return false;
     }
-    out->bare = out->type == RH_LIST || out->type == RH_MAP || out->type == RH_ARRAY;
+    out->bare = rh_type_is_compound(out->type);
     items->p += n;
     array->count--;
     return true;
@@ -224,7 +224,7 @@ static uint32_t value_items(const rh_value *value, rh_type type, rh_dec *items)
         rh_slice first = value->bare ? rh_slice_of(&value->code, 1) : rh_dec_take(&d, 1);
         if (first.p && rh_constructor_type(*first.p) == type
             && rh_payload_size(*first.p, d.p, rh_dec_left(&d)) == rh_dec_left(&d))
-            return payload_items(*first.p, rh_slice_of(d.p, rh_dec_left(&d)), NULL, items);
+            return payload_items(*first.p, d.p, rh_dec_left(&d), NULL, items);
     }
     rh_dec_fail(items, RH_E_DECODE);
     return 0;

@@ -39,72 +39,55 @@ bool rh_elements_fit(uint8_t code, uint32_t count, size_t n)
     return n % width == 0 && n / width == count;
 }
 
-/* What follows the count of a compound: n bytes that should be `count` elements. */
-static bool shape_is_possible(uint8_t code, uint32_t count, const uint8_t *p, size_t n)
+bool rh_array_is_possible(uint32_t count, const uint8_t *p, size_t n)
 {
-    if (code < 0xe0) {
-        bool is_map = (code & 0x0f) == 1;
-        if (is_map && count % 2 != 0) return false; /* [1.6.23] */
-        return count == 0 ? n == 0 : n >= count;
-    }
     if (n == 0) return false; /* [1.2.2] the element constructor is never left out */
     if (*p == 0x00) return n >= 3;
     return rh_constructor_type(*p) != RH_INVALID && rh_elements_fit(*p, count, n - 1);
 }
 
-size_t rh_payload_size(uint8_t code, const uint8_t *p, size_t left)
+/* Steps over one value that is not described. */
+static inline bool step_over(rh_dec *d)
 {
-    if (rh_constructor_type(code) == RH_INVALID) return RH_MALFORMED;
-    if (rh_constructor_is_fixed(code)) {
-        size_t width = rh_constructor_width(code);
-        return left < width ? RH_MALFORMED : width;
+    const uint8_t *at = d->p;
+    if (RH_UNLIKELY(at == d->end)) return false;
+    size_t n = rh_payload_size(*at, at + 1, rh_dec_left(d) - 1);
+    if (RH_UNLIKELY(n == RH_MALFORMED)) return false;
+    d->p = at + 1 + n;
+    return true;
+}
+
+/* [1.2] 00 stands before a descriptor and a value: it pays for one value and owes two. The debt cannot wrap,
+ * since each step uses up a byte. */
+static void skip_described(rh_dec *d)
+{
+    size_t debt = 1;
+    while (debt > 0) {
+        if (d->p != d->end && *d->p == 0x00) {
+            d->p++;
+            debt++;
+        } else if (step_over(d)) {
+            debt--;
+        } else {
+            rh_dec_fail(d, RH_E_DECODE);
+            return;
+        }
     }
-
-    size_t prefix = rh_constructor_prefix(code);
-    if (left < prefix) return RH_MALFORMED;
-    size_t n = prefix == 1 ? p[0] : rh_get32(p);
-    if (left - prefix < n) return RH_MALFORMED;
-    if (code < 0xc0) return prefix + n;
-
-    if (n < prefix) return RH_MALFORMED; /* the size counts the count, which is as wide as the size */
-    p += prefix;
-    uint32_t count = prefix == 1 ? p[0] : rh_get32(p);
-    if (!shape_is_possible(code, count, p + prefix, n - prefix)) return RH_MALFORMED;
-    return prefix + n;
 }
 
 void rh_dec_skip(rh_dec *d)
 {
-    /* [1.2] 00 stands before a descriptor and a value: it pays for one value and owes two. The debt cannot
-     * wrap, since each step uses up a byte. */
-    size_t debt = 1;
-    do {
-        size_t left = rh_dec_left(d);
-        if (RH_UNLIKELY(left == 0)) {
-            rh_dec_fail(d, RH_E_DECODE);
-            return;
-        }
-        uint8_t code = *d->p;
-        if (code == 0x00) {
-            d->p++;
-            debt++;
-            continue;
-        }
-        size_t n = rh_payload_size(code, d->p + 1, left - 1);
-        if (RH_UNLIKELY(n == RH_MALFORMED)) {
-            rh_dec_fail(d, RH_E_DECODE);
-            return;
-        }
-        d->p += 1 + n;
-        debt--;
-    } while (debt > 0);
+    if (RH_LIKELY(d->p != d->end) && *d->p != 0x00 && step_over(d)) return;
+    skip_described(d); /* or what is neither; that fails there */
 }
 
 rh_slice rh_dec_raw(rh_dec *d)
 {
     const uint8_t *at = d->p;
-    rh_dec_skip(d);
-    if (d->status != RH_OK) return rh_slice_of(NULL, 0);
+    if (RH_UNLIKELY(at == d->end) || *at == 0x00 || !step_over(d)) {
+        skip_described(d);
+        if (d->status != RH_OK) return rh_slice_of(NULL, 0);
+    }
     return rh_slice_of(at, (size_t)(d->p - at));
 }
 

@@ -1,10 +1,8 @@
 #include "codec/utf8.h"
 
-static bool ascii8(const uint8_t *p)
+bool rh_ascii_is(rh_slice text)
 {
-    uint64_t eight;
-    memcpy(&eight, p, sizeof eight);
-    return (eight & UINT64_C(0x8080808080808080)) == 0;
+    return rh_ascii(text.p, text.n);
 }
 
 /* Bytes of the well-formed sequence at p, which is not ASCII; 0 if it is not one. The rows are those of
@@ -36,37 +34,17 @@ static size_t sequence(const uint8_t *p, size_t left)
 
 bool rh_utf8_is(rh_slice text)
 {
+    if (RH_LIKELY(rh_ascii(text.p, text.n))) return true;
+
     const uint8_t *p = text.p;
     size_t         left = text.n;
-
     while (left > 0) {
-        if (left >= 8 && ascii8(p)) {
-            p += 8;
-            left -= 8;
-            continue;
-        }
-        size_t n = *p < 0x80 ? 1 : sequence(p, left);
+        size_t n = *p >= 0x80 ? sequence(p, left) : left >= 8 && rh_ascii(p, 8) ? 8 : 1;
         if (n == 0) return false;
         p += n;
         left -= n;
     }
     return true;
-}
-
-bool rh_ascii_is(rh_slice text)
-{
-    const uint8_t *p = text.p;
-    size_t         left = text.n;
-
-    /* The last step overlaps the one before it, so that no short tail is left over. */
-    if (left >= 8) {
-        for (; left > 8; p += 8, left -= 8)
-            if (!ascii8(p)) return false;
-        return ascii8(p - (8 - left));
-    }
-    uint8_t all = 0;
-    for (size_t i = 0; i < left; i++) all |= p[i];
-    return all < 0x80;
 }
 
 size_t rh_utf8_printable(const uint8_t *p, size_t left)

@@ -55,25 +55,26 @@ bool rh_payload_value(uint8_t code, const uint8_t *p, size_t n, rh_value *out)
     return true;
 }
 
+static bool refuse(rh_dec *d, rh_value *out)
+{
+    *out = (rh_value){ .type = RH_INVALID };
+    rh_dec_fail(d, RH_E_DECODE);
+    return false;
+}
+
 bool rh_dec_value(rh_dec *d, rh_value *out)
 {
     const uint8_t *at = d->p;
-    *out              = (rh_value){ .type = RH_INVALID };
-    if (rh_dec_peek(d) == RH_DESCRIBED) {
-        rh_slice whole = rh_dec_raw(d);
-        if (whole.p == NULL) return false;
-        out->type  = RH_DESCRIBED;
-        out->bytes = whole;
-        return true;
+    if (RH_UNLIKELY(at == d->end)) return refuse(d, out);
+
+    if (*at == 0x00) {
+        *out = (rh_value){ .type = RH_DESCRIBED, .bytes = rh_dec_raw(d) };
+        return out->bytes.p ? true : refuse(d, out);
     }
-    size_t n = at == d->end ? RH_MALFORMED : rh_payload_size(*at, at + 1, rh_dec_left(d) - 1);
-    if (n == RH_MALFORMED || !rh_payload_value(*at, at + 1, n, out)) {
-        *out = (rh_value){ .type = RH_INVALID };
-        rh_dec_fail(d, RH_E_DECODE);
-        return false;
-    }
+    size_t n = rh_payload_size(*at, at + 1, rh_dec_left(d) - 1);
+    if (RH_UNLIKELY(n == RH_MALFORMED) || RH_UNLIKELY(!rh_payload_value(*at, at + 1, n, out))) return refuse(d, out);
     d->p += 1 + n;
-    if (out->type == RH_LIST || out->type == RH_MAP || out->type == RH_ARRAY) out->bytes = rh_slice_of(at, 1 + n);
+    if (rh_type_is_compound(out->type)) out->bytes = rh_slice_of(at, 1 + n);
     return true;
 }
 

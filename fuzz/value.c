@@ -51,12 +51,9 @@ static void write_again(const rh_value *value, size_t encoded)
     if (value->bare) REQUIRE(back.type == value->type && back.bytes.n == value->bytes.n + 1);
     else REQUIRE(same_scalar(value, &back));
 
-    for (size_t less = 1; less <= rh_enc_size(&e) && less <= 4; less++) {
-        rh_enc tight = rh_enc_of(out + 1024, rh_enc_size(&e) - less);
-        if (rh_enc_size(&e) > 512) break;
-        rh_enc_value(&tight, value);
-        REQUIRE(tight.status == RH_E_SPACE && rh_enc_size(&tight) == 0);
-    }
+    rh_enc tight = rh_enc_of(out, rh_enc_size(&e) - 1);
+    rh_enc_value(&tight, value);
+    REQUIRE(tight.status == RH_E_SPACE && rh_enc_size(&tight) == 0);
 }
 
 /* The typed reader of a value takes what rh_dec_value() took, and uses as much. */
@@ -141,7 +138,7 @@ static bool is_valid(rh_dec *d, unsigned depth, size_t size)
         const uint8_t *at = d->p;
         if (!rh_dec_value(d, &value)) return false;
         read_typed(rh_slice_of(at, (size_t)(d->p - at)), &value);
-        write_again(&value, (size_t)(d->p - at));
+        if (value.type < RH_LIST) write_again(&value, (size_t)(d->p - at)); /* compounds: whole, by the caller */
         if (value.type == RH_ARRAY && !array_is_valid(&value, depth, size)) return false;
         if ((value.type == RH_LIST || value.type == RH_MAP) && !elements_are_valid(&value, depth, size)) return false;
         owed--;
@@ -170,7 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rh_value value;
     rh_dec   skipped = rh_dec_of(all), read = rh_dec_of(all), opened = rh_dec_of(all);
 
-    if (size > 16384) return 0;
+    if (size > 16384) return 0; /* what is written again must fit the buffers here */
     steps = 0;
 
     rh_dec_skip(&skipped);
