@@ -18,7 +18,7 @@ struct reading {
 
 __attribute__((format(printf, 2, 3))) static rh_status bad(const struct reading *r, const char *format, ...)
 {
-    char    words[400], text[480];
+    char    words[400], text[512];
     va_list list;
     va_start(list, format);
     vsnprintf(words, sizeof words, format, list);
@@ -109,6 +109,8 @@ rh_status rh_emu_config_parse(rh_slice text, const char *source, rh_emu_hub_fn f
 {
     struct reading r = { source, fn, user, error };
     json_error_t   where;
+    /* Editors on Windows put a byte order mark in front. */
+    if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) text = rh_slice_of(text.p + 3, text.n - 3);
     json_t        *root = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &where);
     if (!root) return bad(&r, "line %d, column %d: %s", where.line, where.column, where.text);
     rh_status status = read_namespace(&r, root);

@@ -68,7 +68,7 @@ typedef struct rh_emulator_opts {
 
     int64_t  retention_ms;    /* older events are dropped; one hour */
     uint64_t max_bytes;       /* of all stored events, framing and index included; 256 MiB. The oldest are dropped */
-    uint32_t max_connections; /* 256, about 64 KiB each while open */
+    uint32_t max_connections; /* 256, about 900 KiB each while open */
 
     const char *rule; /* RH_EMULATOR_RULE */
     const char *key;  /* RH_EMULATOR_KEY */

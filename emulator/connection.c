@@ -1,0 +1,278 @@
+#include "emulator/connection.h"
+#include "emulator/reader.h"
+
+#include <stdio.h>
+
+/* One client may have a link, and a session, for each partition of a hub in each direction; a session and a link
+ * cost about 3 KiB together. Readers send a delivery an event, and a slot is taken until its bytes have left. */
+#define SESSIONS     128
+#define LINKS        256
+#define DELIVERIES   1024
+#define OUTPUT_BYTES (64u * 1024)
+
+/* What the service announces: it wants a sign of life every four minutes. */
+#define IDLE_TIME_OUT_MS 240000
+
+static void turn(rh_emu_connection *connection);
+
+/* -- what the engine tells -------------------------------------------------------------------- */
+
+static uint8_t on_sasl(void *user, rh_engine *engine, rh_slice mechanism, rh_slice response)
+{
+    rh_emu_connection *connection = user;
+    (void)engine;
+    if (rh_slice_is(mechanism, "PLAIN")) return rh_emu_token_plain(connection, response) ? RH_SASL_CODE_OK : RH_SASL_CODE_AUTH;
+    bool known = rh_slice_is(mechanism, "ANONYMOUS") || rh_slice_is(mechanism, "MSSBCBS") || rh_slice_is(mechanism, "EXTERNAL");
+    return known ? RH_SASL_CODE_OK : RH_SASL_CODE_AUTH;
+}
+
+static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
+{
+    rh_emu_link_on_attach(user, link, attach);
+}
+
+static void on_detach(void *user, rh_link *link, bool closed, const rh_error *error)
+{
+    rh_emu_link *ours = rh_link_user(link);
+    (void)user, (void)closed, (void)error;
+    if (ours) ours->kind->on_gone(ours); /* NULL: it was refused */
+}
+
+static void on_credit(void *user, rh_link *link)
+{
+    rh_emu_link *ours = rh_link_user(link);
+    (void)user;
+    if (ours && ours->kind->on_credit) ours->kind->on_credit(ours);
+}
+
+static void on_gather(void *user, rh_link *link)
+{
+    rh_emu_connection *connection = user;
+    rh_emu_link       *ours       = rh_link_user(link);
+    if (!ours || ours->gather) return;
+    ours->gather = rh_emu_alloc(connection->emulator, ours->gather_n);
+    if (!ours->gather || rh_link_gather(link, ours->gather, ours->gather_n) != RH_OK)
+        rh_emu_log(connection->emulator, RH_LOG_WARNING, "emulator.memory", "%s: no memory for a delivery of several frames", connection->peer);
+}
+
+static void on_delivery(void *user, rh_link *link, const rh_incoming *incoming)
+{
+    rh_emu_link *ours = rh_link_user(link);
+    (void)user;
+    if (ours && !ours->is_leaving && ours->kind->on_delivery) ours->kind->on_delivery(ours, incoming);
+}
+
+static void on_outcome(void *user, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
+{
+    rh_emu_link *ours = rh_link_user(link);
+    (void)user, (void)outcome;
+    if (ours && ours->kind->on_outcome) ours->kind->on_outcome(ours, rh_delivery_user(delivery));
+}
+
+static void on_close(void *user, rh_engine *engine, const rh_error *error)
+{
+    rh_emu_connection *connection = user;
+    (void)engine;
+    if (error->status >= 300 && error->status < 400) {
+        RH_EMU_COUNT(connection->emulator, peer_errors);
+        rh_emu_log(connection->emulator, RH_LOG_WARNING, "emulator.peer", "%s: %s %s: %s (byte %llu)", connection->peer,
+                   rh_status_name(error->status), error->condition, error->description, (unsigned long long)error->position);
+    }
+}
+
+static const rh_engine_handler engine_handler = {
+    .on_sasl     = on_sasl,
+    .on_attach   = on_attach,
+    .on_detach   = on_detach,
+    .on_credit   = on_credit,
+    .on_gather   = on_gather,
+    .on_delivery = on_delivery,
+    .on_outcome  = on_outcome,
+    .on_close    = on_close,
+};
+
+/* -- the engine's clock ----------------------------------------------------------------------- */
+
+static void on_clock(void *user, rh_time now)
+{
+    rh_emu_connection *connection = user;
+    (void)now;
+    connection->clock_at = RH_TIME_NEVER;
+    turn(connection);
+}
+
+static void arm(rh_emu_connection *connection)
+{
+    rh_time deadline = rh_engine_deadline(connection->engine);
+    if (deadline == connection->clock_at) return;
+    connection->clock_at = deadline;
+    rh_timer_set(connection->emulator->loop, &connection->clock, deadline);
+}
+
+/* Tells what is due, lets hungry readers have what came back, and sees to what there is to send. */
+static void turn(rh_emu_connection *connection)
+{
+    rh_loop *loop = connection->emulator->loop;
+    rh_time  now  = rh_loop_now(loop);
+    if (rh_engine_deadline(connection->engine) <= now) rh_engine_tick(connection->engine, now);
+    if (connection->slots_back) rh_emu_readers_feed(connection);
+    rh_emu_connection_wake(connection);
+}
+
+void rh_emu_connection_wake(rh_emu_connection *connection)
+{
+    arm(connection);
+    if (rh_engine_is_closed(connection->engine) && !connection->is_closing) {
+        connection->is_closing = true;
+        rh_pipe_close(connection->pipe, true);
+    } else if (rh_engine_wants_output(connection->engine)) {
+        rh_pipe_wake(connection->pipe);
+    }
+}
+
+void rh_emu_connection_cut(rh_emu_connection *connection)
+{
+    connection->is_closing = true;
+    rh_pipe_close(connection->pipe, false);
+}
+
+/* -- the pipe --------------------------------------------------------------------------------- */
+
+static void on_up(void *user, rh_pipe *pipe)
+{
+    (void)pipe;
+    turn(user);
+}
+
+static size_t frame_size(void *user, const uint8_t *bytes, size_t n)
+{
+    const rh_emu_connection *connection = user;
+    return rh_engine_frame_size(connection->engine, bytes, n);
+}
+
+static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
+{
+    rh_emu_connection *connection = user;
+    (void)pipe;
+    size_t used = rh_engine_input(connection->engine, bytes, n, rh_loop_now(connection->emulator->loop));
+    turn(connection);
+    return used;
+}
+
+static bool wants_input(void *user)
+{
+    const rh_emu_connection *connection = user;
+    return rh_engine_wants_input(connection->engine);
+}
+
+static size_t output(void *user, rh_iov *iov, size_t max)
+{
+    rh_emu_connection *connection = user;
+    return rh_engine_output(connection->engine, iov, max);
+}
+
+static void sent(void *user, size_t n)
+{
+    rh_emu_connection *connection = user;
+    rh_engine_sent(connection->engine, n, rh_loop_now(connection->emulator->loop));
+    turn(connection);
+}
+
+static void destroy(rh_emu_connection *connection)
+{
+    rh_emulator *emulator = connection->emulator;
+    while (connection->links) connection->links->kind->on_gone(connection->links);
+    rh_emu_token_fini(connection);
+    rh_timer_cancel(emulator->loop, &connection->clock);
+    *connection->link_to_this = connection->next;
+    if (connection->next) connection->next->link_to_this = connection->link_to_this;
+    emulator->connection_count--;
+    atomic_fetch_sub_explicit(&emulator->counters.connections_open, 1, memory_order_relaxed);
+    if (connection->arena) rh_emu_free(emulator, connection->arena, connection->arena_n);
+    rh_emu_free(emulator, connection, sizeof *connection);
+    rh_emu_namespace_let_go(emulator);
+}
+
+static void on_down(void *user, rh_pipe *pipe, const rh_error *error)
+{
+    rh_emu_connection *connection = user;
+    (void)pipe;
+    rh_engine_lost(connection->engine, error);
+    rh_engine_tick(connection->engine, rh_loop_now(connection->emulator->loop));
+    rh_emu_log(connection->emulator, RH_LOG_DEBUG, "emulator.down", "%s: %s", connection->peer,
+               error->description[0] ? error->description : rh_status_words(error->status));
+    destroy(connection);
+}
+
+static const rh_pipe_handler pipe_handler = {
+    .on_up       = on_up,
+    .frame_size  = frame_size,
+    .input       = input,
+    .wants_input = wants_input,
+    .output      = output,
+    .sent        = sent,
+    .on_down     = on_down,
+};
+
+/* -- accepting -------------------------------------------------------------------------------- */
+
+static bool make_engine(rh_emu_connection *connection)
+{
+    uint8_t random[16];
+    char    container[40];
+    rh_loop_random(connection->emulator->loop, random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) snprintf(container + 2 * i, 3, "%02x", random[i]);
+    strcat(container, "_G0");
+
+    rh_engine_opts opts = {
+        .size             = sizeof opts,
+        .server           = true,
+        .container_id     = rh_str(container),
+        .idle_time_out_ms = IDLE_TIME_OUT_MS,
+        .sessions         = SESSIONS,
+        .links            = LINKS,
+        .deliveries       = DELIVERIES,
+        .output_bytes     = OUTPUT_BYTES,
+        .sasl             = RH_SASL_ANONYMOUS, /* a server that speaks SASL offers all four */
+    };
+    connection->arena_n = rh_engine_size(&opts);
+    connection->arena   = connection->arena_n ? rh_emu_alloc(connection->emulator, connection->arena_n) : NULL;
+    if (connection->arena) connection->engine = rh_engine_init(connection->arena, connection->arena_n, &opts, &engine_handler, connection);
+    return connection->engine != NULL;
+}
+
+void rh_emu_connection_accept(void *user, rh_pipe *pipe)
+{
+    rh_emulator *emulator = user;
+    if (emulator->is_dead || emulator->connection_count >= emulator->max_connections) {
+        rh_emu_log(emulator, RH_LOG_WARNING, "emulator.full", "a connection beyond the %u possible ones is cut", emulator->max_connections);
+        rh_pipe_close(pipe, false);
+        return;
+    }
+    rh_emu_connection *connection = rh_emu_alloc(emulator, sizeof *connection);
+    if (!connection) {
+        rh_pipe_close(pipe, false);
+        return;
+    }
+    connection->emulator     = emulator;
+    connection->pipe         = pipe;
+    connection->hungry_end   = &connection->hungry;
+    connection->clock_at     = RH_TIME_NEVER;
+    connection->clock.fn     = on_clock;
+    connection->clock.user   = connection;
+    connection->next         = emulator->connections;
+    connection->link_to_this = &emulator->connections;
+    if (connection->next) connection->next->link_to_this = &connection->next;
+    emulator->connections = connection;
+    emulator->connection_count++;
+    RH_EMU_COUNT(emulator, connections);
+    RH_EMU_COUNT(emulator, connections_open);
+    rh_pipe_peer(pipe, connection->peer, sizeof connection->peer);
+    if (!make_engine(connection)) {
+        rh_emu_log(emulator, RH_LOG_WARNING, "emulator.memory", "%s: no memory for a connection", connection->peer);
+        destroy(connection);
+        rh_pipe_close(pipe, false);
+        return;
+    }
+    rh_pipe_adopt(pipe, &pipe_handler, connection);
+}

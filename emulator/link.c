@@ -1,0 +1,112 @@
+#include "emulator/connection.h"
+
+/* -- reading an attach ------------------------------------------------------------------------ */
+
+static bool refuse(const rh_emu_attach *attach, rh_emu_refusal *no, const char *condition, const char *words)
+{
+    return rh_emu_refuse(attach->connection->emulator, NULL, no, condition, "%s", words);
+}
+
+static rh_slice text_of(rh_slice encoded)
+{
+    rh_dec d = rh_dec_of(encoded);
+    return encoded.p && rh_dec_peek(&d) == RH_STRING ? rh_dec_string(&d) : rh_slice_of(NULL, 0);
+}
+
+/* Absent termini are read as empty ones: a receiver's target may well be nothing to us. */
+static bool read_termini(rh_emu_attach *attach, rh_emu_refusal *no)
+{
+    rh_slice source = attach->frame->source, target = attach->frame->target;
+    if (source.p && rh_amqp_source_view(source, &attach->source) != RH_OK)
+        return refuse(attach, no, "amqp:invalid-field", "The source of the link is malformed.");
+    if (target.p && rh_amqp_target_view(target, &attach->target) != RH_OK)
+        return refuse(attach, no, "amqp:not-implemented", "The target of the link is not one of messages, or malformed.");
+    if (attach->source.dynamic || attach->target.dynamic)
+        return refuse(attach, no, "amqp:not-implemented", "Dynamic nodes are not offered.");
+
+    attach->target_address = text_of(attach->target.address);
+    rh_slice address       = attach->frame->role ? text_of(attach->source.address) : attach->target_address;
+    if (address.p == NULL) return refuse(attach, no, "amqp:invalid-field", "The link names no address as a string.");
+    attach->address = rh_emu_address_parse(address);
+    return true;
+}
+
+static bool route(const rh_emu_attach *attach, rh_emu_refusal *no)
+{
+    switch (attach->address.place) {
+    case RH_EMU_CBS:
+    case RH_EMU_MANAGEMENT: return rh_emu_node_attach(attach, no);
+    case RH_EMU_READER:
+        if (attach->frame->role) return rh_emu_reader_attach(attach, no);
+        return refuse(attach, no, RH_EMU_NOT_ALLOWED, "Events are sent to a hub, a partition or a publisher, not to a consumer group.");
+    default:
+        if (!attach->frame->role) return rh_emu_sender_attach(attach, no);
+        return refuse(attach, no, RH_EMU_NOT_ALLOWED, "Events are received from HUB/ConsumerGroups/GROUP/Partitions/ID.");
+    }
+}
+
+void rh_emu_link_on_attach(rh_emu_connection *connection, rh_link *link, const rh_amqp_attach *frame)
+{
+    rh_emu_attach  attach = { .connection = connection, .link = link, .frame = frame };
+    rh_emu_refusal no;
+    if (read_termini(&attach, &no) && route(&attach, &no)) return;
+    /* Without room even for a refusal nothing can be said on this connection any more. */
+    if (rh_link_refuse(link, no.condition, no.words) != RH_OK)
+        rh_engine_close(connection->engine, "amqp:resource-limit-exceeded", "The answers of this connection do not drain.");
+}
+
+/* -- answering it ----------------------------------------------------------------------------- */
+
+bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const rh_emu_attach *attach, rh_link_opts *opts, rh_emu_refusal *no)
+{
+    opts->user       = link;
+    opts->source     = &attach->source;
+    opts->target     = &attach->target;
+    opts->properties = attach->frame->properties;
+    rh_status status = rh_link_accept(attach->link, opts);
+    if (status != RH_OK)
+        return rh_emu_refuse(attach->connection->emulator, NULL, no, "amqp:internal-error", "The link cannot be attached: %s.",
+                             rh_status_words(status));
+
+    link->kind                = kind;
+    link->connection          = attach->connection;
+    link->link                = attach->link;
+    link->gather_n            = attach->frame->role ? 0 : (size_t)opts->max_message_size;
+    link->next                = attach->connection->links;
+    attach->connection->links = link;
+    return true;
+}
+
+void rh_emu_link_drop(rh_emu_link *link, const rh_emu_refusal *no)
+{
+    if (link->is_leaving) return;
+    link->is_leaving = true;
+    rh_status status = rh_link_detach(link->link, true, no->condition, no->words);
+    if (status != RH_OK && status != RH_E_STATE) rh_emu_connection_cut(link->connection);
+    rh_emu_connection_wake(link->connection);
+}
+
+void rh_emu_link_fini(rh_emu_link *link)
+{
+    rh_emulator *emulator = link->connection->emulator;
+    for (rh_emu_link **at = &link->connection->links; *at; at = &(*at)->next) {
+        if (*at != link) continue;
+        *at = link->next;
+        break;
+    }
+    if (link->path) rh_emu_free(emulator, link->path, strlen(link->path) + 1);
+    if (link->gather) rh_emu_free(emulator, link->gather, link->gather_n);
+}
+
+bool rh_emu_capability_asked(rh_slice capabilities, const char *name)
+{
+    rh_dec   d = rh_dec_of(capabilities);
+    rh_value value;
+    rh_array array;
+    if (capabilities.p == NULL) return false;
+    if (rh_dec_peek(&d) != RH_ARRAY) return rh_dec_value(&d, &value) && value.type == RH_SYMBOL && rh_slice_is(value.bytes, name);
+    rh_dec_array(&d, &array);
+    while (rh_array_next(&array, &value))
+        if (value.type == RH_SYMBOL && rh_slice_is(value.bytes, name)) return true;
+    return false;
+}

@@ -1,0 +1,206 @@
+/* Links on which clients send events. */
+
+#include "emulator/connection.h"
+#include "emulator/event.h"
+#include "emulator/reader.h"
+
+#include "eventhub/partition_key.h"
+
+/* Clients wait for credit before their first send and some give up after a second, so it is always there. */
+#define CREDIT     1000
+#define CREDIT_LOW 500
+
+struct sender {
+    rh_emu_link       base;
+    rh_emu_hub       *hub;
+    rh_emu_partition *partition; /* NULL: each delivery finds its own */
+    char             *publisher;
+};
+
+/* -- storing ---------------------------------------------------------------------------------- */
+
+struct rejection {
+    const char *condition, *words;
+};
+
+static const struct rejection malformed = { "amqp:decode-error", "The event or one of the batch is not a well-formed message." };
+static const struct rejection bad_key   = { RH_EMU_ARGUMENT, "A partition key is a string of at most 128 bytes." };
+static const struct rejection no_room   = { "com.microsoft:server-busy", "There is no memory for the event." };
+
+/* What came in one transfer: a message, or an envelope with many. */
+struct arrival {
+    rh_slice single; /* absent when it is an envelope */
+    rh_dec   events; /* of the envelope, from its start */
+    rh_slice key;
+};
+
+/* Walks the arrival's messages; *at is a copy of arrival->events, first is true before the only one. */
+static bool next_message(const struct arrival *arrival, rh_dec *at, bool *first, rh_slice *out)
+{
+    if (!arrival->single.p) return rh_envelope_next(at, out);
+    *out    = arrival->single;
+    bool is = *first;
+    *first  = false;
+    return is;
+}
+
+static const struct rejection *open_arrival(const rh_incoming *incoming, struct arrival *out)
+{
+    rh_message outer;
+    *out = (struct arrival){ 0 };
+    if (incoming->message_format == RH_FORMAT_BATCH) {
+        if (rh_envelope_open(incoming->payload, &outer, &out->events) != RH_OK) return &malformed;
+    } else {
+        if (rh_message_view(incoming->payload, &outer) != RH_OK) return &malformed;
+        out->single = incoming->payload;
+    }
+    return rh_emu_event_key(&outer, &out->key) == RH_OK ? NULL : &bad_key;
+}
+
+/* All of a batch is judged before any of it is stored: it is accepted or rejected as one. */
+static const struct rejection *judge(const struct arrival *arrival)
+{
+    rh_dec   at    = arrival->events;
+    bool     first = true;
+    rh_slice bytes, key;
+    while (next_message(arrival, &at, &first, &bytes)) {
+        rh_message message;
+        if (rh_message_view(bytes, &message) != RH_OK) return &malformed;
+        if (rh_emu_event_key(&message, &key) != RH_OK) return &bad_key;
+        if (rh_emu_event_check(&message) != RH_OK) return &malformed;
+    }
+    return at.status == RH_OK ? NULL : &malformed;
+}
+
+static rh_emu_partition *choose(struct sender *sender, rh_slice key)
+{
+    rh_emu_hub *hub = sender->hub;
+    if (sender->partition) return sender->partition;
+    if (key.p) return &hub->partitions[rh_partition_of_key(key, hub->partition_count)];
+    if (sender->publisher) return &hub->partitions[rh_partition_of_key(rh_str(sender->publisher), hub->partition_count)];
+    hub->turn = (hub->turn + 1) % hub->partition_count;
+    return &hub->partitions[hub->turn];
+}
+
+static bool store(struct sender *sender, rh_emu_partition *partition, rh_slice bytes, rh_slice key, int64_t now_ms)
+{
+    rh_message message;
+    size_t     header_n;
+    if (rh_message_view(bytes, &message) != RH_OK) return false;
+    size_t   room = rh_emu_event_room(&message);
+    uint8_t *p    = rh_emu_partition_reserve(partition, room);
+    if (!p) return false;
+
+    rh_emu_stamp stamp = {
+        .sequence    = partition->end,
+        .offset      = partition->next_offset,
+        .enqueued_ms = rh_emu_partition_time(partition, now_ms),
+        .key         = key,
+        .publisher   = rh_str(sender->publisher),
+    };
+    rh_enc e = rh_enc_of(p, room);
+    rh_emu_event_write(&e, &message, &stamp, &header_n);
+    if (e.status != RH_OK) return false;
+    rh_emu_partition_commit(partition, rh_enc_size(&e), header_n, stamp.enqueued_ms);
+    RH_EMU_COUNT(sender->hub->emulator, events_in);
+    return true;
+}
+
+static const struct rejection *store_all(struct sender *sender, const struct arrival *arrival)
+{
+    rh_emulator      *emulator  = sender->hub->emulator;
+    rh_emu_partition *partition = choose(sender, arrival->key);
+    int64_t           now_ms    = rh_loop_wall_ms(emulator->loop);
+    rh_dec            at        = arrival->events;
+    bool              first = true, is_stored = true;
+    rh_slice          bytes;
+    while (is_stored && next_message(arrival, &at, &first, &bytes))
+        is_stored = store(sender, partition, bytes, arrival->key, now_ms);
+
+    atomic_store_explicit(&emulator->counters.bytes_stored, emulator->store.used, memory_order_relaxed);
+    rh_emu_retention_arm(emulator);
+    rh_emu_readers_wake(partition);
+    return is_stored ? NULL : &no_room;
+}
+
+/* -- the link --------------------------------------------------------------------------------- */
+
+static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
+{
+    struct sender          *sender = (struct sender *)link;
+    struct arrival          arrival;
+    const struct rejection *no = open_arrival(incoming, &arrival);
+    if (!no) no = judge(&arrival);
+    if (!no) no = store_all(sender, &arrival);
+
+    rh_status status = RH_OK;
+    if (!incoming->settled)
+        status = rh_link_settle(link->link, incoming->delivery_id, incoming->delivery_id, no ? RH_REJECTED : RH_ACCEPTED,
+                                no ? no->condition : NULL, no ? no->words : NULL);
+    if (status == RH_OK && rh_link_credit_left(link->link) < CREDIT_LOW) status = rh_link_credit(link->link, CREDIT);
+    if (status == RH_AGAIN) rh_emu_connection_cut(link->connection); /* a peer that reads nothing cannot be answered */
+}
+
+static void on_gone(rh_emu_link *link)
+{
+    struct sender *sender   = (struct sender *)link;
+    rh_emulator   *emulator = sender->hub->emulator;
+    if (sender->publisher) rh_emu_free(emulator, sender->publisher, strlen(sender->publisher) + 1);
+    rh_emu_link_fini(link);
+    rh_emu_free(emulator, sender, sizeof *sender);
+}
+
+static const rh_emu_link_kind kind = { .on_delivery = on_delivery, .on_gone = on_gone };
+
+static bool find(const rh_emu_attach *attach, rh_emu_hub **hub, rh_emu_partition **partition, rh_emu_refusal *no)
+{
+    const rh_emu_address *address  = &attach->address;
+    rh_emulator          *emulator = attach->connection->emulator;
+    *hub       = rh_emu_hub_find(emulator, address->hub);
+    *partition = NULL;
+    if (!rh_emu_token_check(attach->connection, *hub, address->path, "Send", no)) return false;
+    if (!*hub) return rh_emu_refuse_unknown(emulator, no, address->hub);
+    if (address->place == RH_EMU_PARTITION) {
+        *partition = rh_emu_hub_partition(*hub, address->partition);
+        if (!*partition) return rh_emu_refuse_partition(*hub, no);
+    }
+    if (address->place == RH_EMU_PUBLISHER && (address->publisher.n == 0 || address->publisher.n > RH_EMU_KEY_MAX))
+        return rh_emu_refuse(emulator, *hub, no, RH_EMU_ARGUMENT, "A publisher's name has 1 to %d bytes.", RH_EMU_KEY_MAX);
+    return true;
+}
+
+/* [2.7.3] The smaller of the two sides' limits; none or 0 is no limit of the peer's. */
+static uint64_t message_max(const rh_amqp_attach *frame)
+{
+    bool limited = (frame->has & RH_HAS_ATTACH_MAX_MESSAGE_SIZE) && frame->max_message_size > 0;
+    return limited && frame->max_message_size < RH_EMU_MESSAGE_MAX ? frame->max_message_size : RH_EMU_MESSAGE_MAX;
+}
+
+bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
+{
+    rh_emu_hub       *hub;
+    rh_emu_partition *partition;
+    rh_emulator      *emulator = attach->connection->emulator;
+    if (!find(attach, &hub, &partition, no)) return false;
+
+    struct sender *sender = rh_emu_alloc(emulator, sizeof *sender);
+    if (!sender) return rh_emu_refuse(emulator, hub, no, "amqp:internal-error", "There is no memory for the link.");
+    sender->hub       = hub;
+    sender->partition = partition;
+    sender->base.connection = attach->connection;
+    sender->base.path = rh_emu_copy(emulator, attach->address.path);
+    if (attach->address.place == RH_EMU_PUBLISHER) sender->publisher = rh_emu_copy(emulator, attach->address.publisher);
+
+    rh_link_opts opts = {
+        .snd_settle_mode  = attach->frame->snd_settle_mode,
+        .rcv_settle_mode  = RH_RCV_FIRST,
+        .max_message_size = message_max(attach->frame),
+    };
+    if (!rh_emu_link_accept(&sender->base, &kind, attach, &opts, no)) {
+        on_gone(&sender->base);
+        return false;
+    }
+    rh_status status = rh_link_credit(attach->link, CREDIT);
+    if (status != RH_OK) rh_emu_connection_cut(attach->connection);
+    return true;
+}

@@ -1,0 +1,179 @@
+#include "emulator/connection.h"
+
+#include "eventhub/sas.h"
+
+#include <inttypes.h>
+
+/* An expiry is a wall time, and wall clocks are set: no timer is trusted for longer than this. */
+#define LOOK_AGAIN_MS (60 * 60 * 1000)
+
+static int64_t wall(const rh_emu_connection *connection)
+{
+    return rh_loop_wall_ms(connection->emulator->loop);
+}
+
+static void token_free(rh_emu_connection *connection, rh_emu_token *token)
+{
+    rh_emu_free(connection->emulator, token, sizeof *token + token->n + 1);
+}
+
+static rh_slice path_of(const rh_emu_token *token)
+{
+    return rh_slice_of(token->path, token->n);
+}
+
+bool rh_emu_token_covers(const rh_emu_connection *connection, rh_slice path)
+{
+    if (connection->is_trusted) return true;
+    int64_t now = wall(connection);
+    for (const rh_emu_token *token = connection->tokens; token; token = token->next)
+        if (token->expires_ms > now && (path.p == NULL || rh_emu_path_covers(path_of(token), path))) return true;
+    return false;
+}
+
+bool rh_emu_token_check(const rh_emu_connection *connection, const rh_emu_hub *hub, rh_slice path, const char *claim, rh_emu_refusal *no)
+{
+    if (rh_emu_token_covers(connection, path)) return true;
+    int n = path.n > 200 ? 200 : (int)path.n;
+    return rh_emu_refuse(connection->emulator, hub, no, RH_EMU_UNAUTHORIZED,
+                         "Unauthorized access. The '%s' claim is required to perform this operation. Resource: '%.*s'.", claim, n,
+                         path.p ? (const char *)path.p : "");
+}
+
+/* -- expiry ----------------------------------------------------------------------------------- */
+
+static void arm(rh_emu_connection *connection)
+{
+    rh_loop *loop  = connection->emulator->loop;
+    int64_t  first = INT64_MAX, now = wall(connection);
+    for (const rh_emu_token *token = connection->tokens; token; token = token->next)
+        if (token->expires_ms < first) first = token->expires_ms;
+    int64_t  wait  = first > now ? first - now : 0;
+    if (wait > LOOK_AGAIN_MS) wait = LOOK_AGAIN_MS;
+    if (first == INT64_MAX) rh_timer_cancel(loop, &connection->expiry);
+    else rh_timer_set(loop, &connection->expiry, rh_time_after(rh_loop_now(loop), RH_MS(wait)));
+}
+
+static void drop_expired(rh_emu_connection *connection)
+{
+    int64_t now = wall(connection);
+    for (rh_emu_token **at = &connection->tokens; *at;) {
+        rh_emu_token *token = *at;
+        if (token->expires_ms > now) {
+            at = &token->next;
+            continue;
+        }
+        *at = token->next;
+        connection->token_count--;
+        token_free(connection, token);
+    }
+}
+
+/* A token covers links for as long as it is good and no longer. */
+static void on_expiry(void *user, rh_time now)
+{
+    rh_emu_connection *connection = user;
+    (void)now;
+    drop_expired(connection);
+    for (rh_emu_link *link = connection->links; link; link = link->next) {
+        rh_emu_refusal no;
+        if (!link->path || link->is_leaving || rh_emu_token_covers(connection, rh_str(link->path))) continue;
+        rh_emu_refuse(connection->emulator, NULL, &no, RH_EMU_UNAUTHORIZED, "ExpiredToken: the token that covered '%.200s' has expired.",
+                      link->path);
+        rh_emu_link_drop(link, &no);
+    }
+    arm(connection);
+    rh_emu_connection_wake(connection);
+}
+
+/* -- put-token -------------------------------------------------------------------------------- */
+
+static bool keep(rh_emu_connection *connection, rh_slice path, int64_t expires_ms, rh_emu_refusal *no)
+{
+    for (rh_emu_token *token = connection->tokens; token; token = token->next) {
+        if (!rh_emu_same(path_of(token), path)) continue;
+        token->expires_ms = expires_ms;
+        return true;
+    }
+    rh_emu_token *token = NULL;
+    if (connection->token_count < RH_EMU_TOKENS_MAX) token = rh_emu_alloc(connection->emulator, sizeof *token + path.n + 1);
+    if (!token)
+        return rh_emu_refuse(connection->emulator, NULL, no, "amqp:resource-limit-exceeded", "This connection has %u tokens, which is the most.",
+                             connection->token_count);
+    token->n          = path.n;
+    token->expires_ms = expires_ms;
+    if (path.n) memcpy(token->path, path.p, path.n);
+    token->next        = connection->tokens;
+    connection->tokens = token;
+    connection->token_count++;
+    return true;
+}
+
+static bool verify(rh_emu_connection *connection, rh_slice text, rh_sas_token *token, rh_emu_refusal *no)
+{
+    rh_emulator *emulator = connection->emulator;
+    size_t       n        = strlen(RH_SAS_PREFIX);
+    if (text.n < n || memcmp(text.p, RH_SAS_PREFIX, n) != 0)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidToken: the emulator believes shared access signatures only.");
+    if (rh_sas_parse(text, token) != RH_OK)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "MalformedToken: the signature lacks sr, sig, se or skn.");
+    if (!rh_sas_names(token, rh_str(emulator->rule)) || !rh_sas_verify(token, rh_str(emulator->key)))
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidSignature: The token has an invalid signature.");
+    if (token->expiry_unix_s <= wall(connection) / 1000)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "ExpiredToken: The token is expired since %" PRId64 " (Unix seconds).",
+                             token->expiry_unix_s);
+    return true;
+}
+
+/* Percent-decodes a path and takes its path; the whole text when it is not well encoded. */
+static rh_slice decoded(rh_slice text, char *buffer, size_t n)
+{
+    size_t length = rh_percent_decode(text, buffer, n);
+    return rh_emu_path_of(length == SIZE_MAX ? text : rh_slice_of(buffer, length));
+}
+
+bool rh_emu_token_put(rh_emu_connection *connection, rh_slice text, rh_slice audience, rh_emu_refusal *no)
+{
+    rh_sas_token token;
+    char         signed_for[RH_SAS_MAX], asked_for[RH_SAS_MAX];
+    if (!verify(connection, text, &token, no)) return false;
+
+    rh_slice wide = decoded(token.audience, signed_for, sizeof signed_for);
+    rh_slice path = decoded(audience, asked_for, sizeof asked_for);
+    if (!rh_emu_path_covers(wide, path))
+        return rh_emu_refuse(connection->emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidAudience: the token is signed for another resource.");
+    int64_t expires_ms = token.expiry_unix_s > INT64_MAX / 1000 ? INT64_MAX : token.expiry_unix_s * 1000;
+    if (!keep(connection, path, expires_ms, no)) return false;
+    connection->expiry.fn   = on_expiry;
+    connection->expiry.user = connection;
+    arm(connection);
+    RH_EMU_COUNT(connection->emulator, tokens);
+    return true;
+}
+
+/* -- SASL PLAIN ------------------------------------------------------------------------------- */
+
+/* authzid NUL authcid NUL password [RFC 4616]; an identity to act as is not ours to give. */
+bool rh_emu_token_plain(rh_emu_connection *connection, rh_slice response)
+{
+    const uint8_t *first = response.n ? memchr(response.p, 0, response.n) : NULL;
+    if (!first) return false;
+    size_t         left   = response.n - (size_t)(first + 1 - response.p);
+    const uint8_t *second = left ? memchr(first + 1, 0, left) : NULL;
+    if (!second) return false;
+    rh_slice rule = rh_slice_of(first + 1, (size_t)(second - first - 1));
+    rh_slice key  = rh_slice_of(second + 1, response.n - (size_t)(second + 1 - response.p));
+
+    connection->is_trusted = rh_slice_is(rule, connection->emulator->rule) && rh_slice_is(key, connection->emulator->key);
+    return connection->is_trusted;
+}
+
+void rh_emu_token_fini(rh_emu_connection *connection)
+{
+    rh_timer_cancel(connection->emulator->loop, &connection->expiry);
+    while (connection->tokens) {
+        rh_emu_token *token = connection->tokens;
+        connection->tokens  = token->next;
+        token_free(connection, token);
+    }
+}
