@@ -6,6 +6,9 @@
 
 static const uint8_t amqp_header[8] = { 'A', 'M', 'Q', 'P', 0, 1, 0, 0 };
 
+/* [2.3] An error that makes a close larger than 512 bytes would wait for an open that may never come. */
+#define CLOSE_ERROR_MAX 480u
+
 /* -- the tables -------------------------------------------------------------------------------- */
 
 #define NO 0xff
@@ -186,7 +189,7 @@ bool rh_connection_say_close(rh_engine *engine)
     uint8_t       room[700];
     rh_amqp_close close = { .has = 0 };
     if (engine->say_error) close.error = rh_error_encode(&engine->error, room, sizeof room);
-    rh_status status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
+    rh_status status = close.error.n > CLOSE_ERROR_MAX && !engine->peer.opened ? RH_E_TOO_BIG : rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
     if (status == RH_E_TOO_BIG) status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &(rh_amqp_close){ .has = 0 });
     if (status) return false;
     engine->close_due = false;

@@ -310,11 +310,12 @@ static bool engine_say(rh_engine *engine)
     return rh_connection_say_close(engine);
 }
 
+/* Transfers leave room for answers: input that waited for a full ring of transfers, at both ends, would wait for ever. */
 static bool may_cut(const rh_engine *engine, size_t max)
 {
     const struct output *out = &engine->out;
     return rh_connection_may_send(engine) && !chain_is_empty(&engine->ready) && out->waiting < LENT_BYTES_MAX &&
-           out->last - out->first < max && output_segments_left(out) > SEGMENTS_SPARE && rh_output_room(out) >= TRANSFER_HEADER_MAX;
+           out->last - out->first < max && output_segments_left(out) > SEGMENTS_SPARE && rh_output_room(out) >= ANSWER_ROOM + TRANSFER_HEADER_MAX;
 }
 
 /* Links that can cut a frame take turns, a frame each, so that a long delivery does not hold up short ones. */
@@ -365,7 +366,10 @@ void rh_engine_tick(rh_engine *engine, rh_time now)
     clock_set(engine, now);
     if (engine->state != CONN_END && now >= silence_deadline(engine))
         rh_connection_lost(engine, RH_E_PEER_SILENT, "nothing came within twice the idle time-out");
-    if (engine->state != CONN_END && now >= engine->close_by) rh_connection_end(engine);
+    if (engine->state != CONN_END && now >= engine->close_by) {
+        if (!engine->over) rh_error_set(&engine->error, RH_E_TIMEOUT, NULL, "the peer did not answer the close");
+        rh_connection_end(engine);
+    }
     if (now >= heartbeat_deadline(engine)) {
         if (!rh_engine_wants_output(engine)) rh_output_heartbeat(engine);
         engine->last_out = now; /* what waits to leave is as good as a heartbeat; look again in a while */

@@ -353,9 +353,9 @@ typedef struct rh_engine_opts {
     uint32_t max_frame_size;   /* announced, 512 or more; default 65,536 */
     uint32_t idle_time_out_ms; /* announced; default 60,000; RH_NO_IDLE_TIME_OUT announces none and waits for ever */
     uint32_t incoming_window;  /* frames; for sessions that the peer begins; default 2,048 */
-    uint32_t sessions;         /* default 8;   about 1.5 KiB each */
-    uint32_t links;            /* default 16;  about 1.2 KiB each */
-    uint32_t deliveries;       /* outgoing deliveries at once, queued or unsettled; default 256; 256 bytes each */
+    uint32_t sessions;         /* default 8;   1,472 bytes each */
+    uint32_t links;            /* default 16;  1,472 bytes each */
+    uint32_t deliveries;       /* outgoing, queued or unsettled; default 256; 320 bytes each */
     uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096 */
     uint32_t first_id;         /* where transfer ids, delivery ids and delivery counts start; tests start near 2^32 */
     rh_slice properties;       /* of open: a whole encoded map; absent: null */
@@ -382,10 +382,10 @@ typedef enum rh_outcome_kind {
 typedef struct rh_outcome {
     rh_outcome_kind kind;
     rh_slice        condition;   /* lent for the call; absent unless rejected */
-    rh_slice        description; /* lent for the call; cut to what the delivery's slot holds when it had to be kept */
+    rh_slice        description; /* lent for the call; cut to 160 bytes when its delivery was still lent */
 } rh_outcome;
 
-/** A whole delivery, arrived. Everything is lent for the call, except a gathered payload: see rh_link_gather(). */
+/** A whole delivery, arrived. Everything is lent for the call, except that a gathered payload may be kept: see rh_link_gather(). */
 typedef struct rh_incoming {
     uint32_t delivery_id;
     uint32_t message_format;
@@ -446,9 +446,10 @@ typedef struct rh_engine_handler {
      * links and sessions are told later. */
     void (*on_close)(void *user, rh_engine *, const rh_error *);
 
-    /* Trace: each frame as it is read or cut. body is the performative; for incoming transfers with its
-     * payload behind, for outgoing ones without. Empty: a heartbeat. It holds credentials in SASL frames: print it with
-     * rh_performative_print(), which does not show them. Do nothing but look. */
+    /* Trace: each frame as it is read or written, from whichever call does that; our own SASL frames excepted.
+     * body is the performative, for incoming transfers with its payload behind, for outgoing ones without. Empty: a
+     * heartbeat. It may hold credentials: print it with rh_performative_print(), which does not show
+     * those of SASL. Do nothing but look. */
     void (*on_frame)(void *user, rh_engine *, bool outgoing, uint8_t type, uint16_t channel, rh_slice body);
 } rh_engine_handler;
 
@@ -584,7 +585,7 @@ enum { RH_SND_UNSETTLED = 0, RH_SND_SETTLED = 1, RH_SND_MIXED = 2, RH_RCV_FIRST 
  * peer's own, echoed); likewise target. name, receiver and the gather buffer are the link's.
  */
 typedef struct rh_link_opts {
-    rh_slice              name;                  /* unique for its direction in the connection; accept: taken from the peer */
+    rh_slice              name;                  /* unique for its direction in the session, at most 512 bytes; accept: taken from the peer */
     bool                  receiver;              /* accept: taken from the peer */
     uint8_t               snd_settle_mode;       /* as enum above; note that the specification's default is RH_SND_MIXED */
     uint8_t               rcv_settle_mode;

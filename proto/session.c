@@ -33,11 +33,22 @@ static const uint8_t session_next[SESSION_STATES][SESSION_EVENTS] = {
     [END_RCVD]   = { NO,         NO,         UNMAPPED,   UNMAPPED,   NO       },
 };
 
-/* What a session takes; rows for the states in which it has an incoming channel. After our end the peer's
- * frames may still be on their way: they are nobody's. */
-static bool admits(uint8_t state)
+/* What a session takes of the performatives between begin and close: T take, I ignore, for what crosses our end
+ * is late and not wrong. In the states that are not here it has no incoming channel, so nothing finds it. */
+enum { I, T };
+
+static const uint8_t admits[SESSION_STATES][RH_AMQP_END - RH_AMQP_BEGIN] = {
+    /*               attach flow transfer disposition detach end */
+    [MAPPED]     = { T,     T,   T,       T,          T,     T },
+    [END_SENT]   = { I,     I,   I,       T,          I,     T },
+    [DISCARDING] = { I,     I,   I,       I,          I,     T },
+};
+
+/* An end that has been decided counts as said while it waits for room in the output. */
+static uint8_t state_for_input(const struct session *session)
 {
-    return state == MAPPED;
+    if (session->dying) return DISCARDING;
+    return session->end_due ? (uint8_t)END_SENT : session->state;
 }
 
 static bool step(struct session *session, enum session_event event)
@@ -383,8 +394,8 @@ void rh_session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh
         if (!late) rh_connection_fail(engine, RH_E_NOT_ALLOWED, "there is no session on this channel");
         return;
     }
+    if (admits[state_for_input(session)][id - RH_AMQP_ATTACH] == I) return;
     if (id == RH_AMQP_END) take_end(session, body);
-    else if (!admits(session->state) || session->dying) return;
     else if (id == RH_AMQP_TRANSFER) rh_delivery_take(session, body);
     else if (id == RH_AMQP_DISPOSITION) take_disposition(session, body);
     else if (id == RH_AMQP_FLOW) take_flow(session, body);
