@@ -6,6 +6,8 @@ SOVERSION = 0
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 SANITIZE ?=
+# `make Q=` shows the commands.
+Q ?= @
 
 include packages.mk
 
@@ -51,39 +53,44 @@ help:
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(or $(STD_$(firstword $(subst /, ,$<))),$(STD)) -c $< -o $@
+	@echo "  cc   $<"
+	$(Q)$(COMPILE) $(or $(STD_$(firstword $(subst /, ,$<))),$(STD)) -c $< -o $@
 
 $(BUILD)/cli/%.o $(BUILD)/examples/%.o: COMPILE += -I$(BUILD)/include
 $(CLI) $(EXAMPLES:=.o): $(HEADERS)
 
 $(STATIC): $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  ar   $@"
+	$(Q)ar rcs $@ $^
 
 $(SHARED): $(OBJECTS)
-	$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-soname,libringhub.so.$(SOVERSION) -Wl,-z,defs -o $@ $^ $(LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-soname,libringhub.so.$(SOVERSION) -Wl,-z,defs -o $@ $^ $(LIBS)
 
 $(BUILD)/libringhub.so: $(SHARED)
-	ln -sf $(notdir $<) $(BUILD)/libringhub.so.$(SOVERSION)
-	ln -sf $(notdir $<) $@
+	$(Q)ln -sf $(notdir $<) $(BUILD)/libringhub.so.$(SOVERSION)
+	$(Q)ln -sf $(notdir $<) $@
 
 $(BUILD)/ringhub: $(CLI) $(STATIC)
-	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
 
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(STATIC)
-	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # The public headers lie flat under ringhub/, here as after installation.
 define flat_header
 $(BUILD)/include/ringhub/$(notdir $1): $1
 	@mkdir -p $$(@D)
-	sed -E 's|#include "[a-z]+/([a-z]+\.(h\|def))"|#include <ringhub/\1>|' $$< > $$@
+	$(Q)sed -E 's|#include "[a-z]+/([a-z]+\.(h\|def))"|#include <ringhub/\1>|' $$< > $$@
 endef
 $(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performatives.def transport/transport.h eventhub/eventhub.h emulator/emulator.h,$(eval $(call flat_header,$h)))
 
 $(BUILD)/ringhub.pc: ringhub.pc.in
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' ringhub.pc.in > $(BUILD)/ringhub.pc
@@ -104,17 +111,23 @@ run: all
 # --- tests --------------------------------------------------------------------------------------
 
 $(BUILD)/tests/%: $(BUILD)/tests/%_test.o $(WORLD) $(STATIC)
-	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lcriterion -lxxhash $(LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lcriterion -lxxhash $(LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%_main.o $(WORLD) $(STATIC)
-	$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lxxhash $(LIBS)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lxxhash $(LIBS)
+
+$(BUILD)/tests/event_lines: tests/interop/event_lines.c $(STATIC) $(HEADERS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -std=gnu11 $(WARNINGS) -I$(BUILD)/include -o $@ $< $(STATIC) $(LIBS)
 
 $(BUILD)/tests/%_test.o $(BUILD)/tests/%_main.o: WARNINGS += -Wno-conversion -Wno-missing-field-initializers
 $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS)
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/tests/event_lines
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
