@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool rh_connect_option(struct connect_opts *opts, int option, const char *value)
+bool rh_cli_option(struct connect_opts *opts, int option, const char *value)
 {
     switch (option) {
     case 'c': opts->connection_string = value; return true;
@@ -19,7 +19,7 @@ bool rh_connect_option(struct connect_opts *opts, int option, const char *value)
     }
 }
 
-int rh_connection_failed(const struct connection *connection, const char *what, const rh_error *error)
+int rh_cli_failed(const struct connection *connection, const char *what, const rh_error *error)
 {
     const char *words = error->description[0] ? error->description : rh_status_words(error->status);
     const char *name = rh_status_name(error->status);
@@ -94,7 +94,7 @@ static int find_way(struct connection *connection, const struct connect_opts *op
     return DONE;
 }
 
-int rh_connection_open(struct connection *connection, const struct command *command, const struct connect_opts *opts)
+int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts)
 {
     static const bool loud = true, quiet = false;
     *connection = (struct connection){ .command = command };
@@ -109,12 +109,12 @@ int rh_connection_open(struct connection *connection, const struct command *comm
     rh_status status = rh_loop_create(RH_LOOP_OPTS(.log = log), &connection->loop, &error);
     if (status == RH_OK) status = rh_client_create(connection->loop, &client, &connection->client, &error);
     if (status == RH_OK) return DONE;
-    code = rh_connection_failed(connection, "connect", &error);
-    rh_connection_close(connection);
+    code = rh_cli_failed(connection, "connect", &error);
+    rh_cli_close(connection);
     return code;
 }
 
-void rh_connection_close(struct connection *connection)
+void rh_cli_close(struct connection *connection)
 {
     if (connection->client) {
         (void)rh_client_close_wait(connection->client, 2000, NULL);
@@ -135,7 +135,7 @@ static void note_interrupt(int number)
     interrupted = 1;
 }
 
-void rh_interrupt_catch(void)
+void rh_cli_catch_interrupt(void)
 {
     /* Without SA_RESTART: a wait for input or for the ring ends with EINTR and looks at the flag. */
     struct sigaction action = { .sa_handler = note_interrupt };
@@ -143,4 +143,4 @@ void rh_interrupt_catch(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-bool rh_interrupted(void) { return interrupted != 0; }
+bool rh_cli_interrupted(void) { return interrupted != 0; }

@@ -44,19 +44,19 @@ struct connection {
     "      --trace                   every frame to stderr\n"
 
 /* Takes one option of getopt_long; false: not one of these. */
-bool rh_connect_option(struct connect_opts *opts, int option, const char *value);
+bool rh_cli_option(struct connect_opts *opts, int option, const char *value);
 
 /* Makes loop and client. Answers DONE, or says what is wrong and answers FAILED or USAGE. */
-int rh_connection_open(struct connection *connection, const struct command *command, const struct connect_opts *opts);
+int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts);
 
 /* Says goodbye within two seconds and frees all. */
-void rh_connection_close(struct connection *connection);
+void rh_cli_close(struct connection *connection);
 
 /* "ringhub NAME: WHAT: RH_E_NAME: words" on one line of stderr; answers FAILED. */
-int rh_connection_failed(const struct connection *connection, const char *what, const rh_error *error);
+int rh_cli_failed(const struct connection *connection, const char *what, const rh_error *error);
 
 /* An interrupted run ends in order: after SIGINT or SIGTERM this is true, and what waits on the loop wakes up. */
-void rh_interrupt_catch(void);
-bool rh_interrupted(void);
+void rh_cli_catch_interrupt(void);
+bool rh_cli_interrupted(void);
 
 #endif

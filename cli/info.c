@@ -72,12 +72,12 @@ static int show(struct connection *connection, bool json)
     rh_error error;
     rh_hub_properties hub;
     if (rh_client_hub_properties_wait(connection->client, &hub, 0, &error) != RH_OK)
-        return rh_connection_failed(connection, rh_client_hub(connection->client), &error);
+        return rh_cli_failed(connection, rh_client_hub(connection->client), &error);
     print_hub(&hub, json);
     for (uint32_t i = 0; i < hub.partition_count; i++) {
         rh_partition_properties partition;
         if (rh_client_partition_properties_wait(connection->client, hub.partition_ids[i], &partition, 0, &error) != RH_OK)
-            return rh_connection_failed(connection, hub.partition_ids[i], &error);
+            return rh_cli_failed(connection, hub.partition_ids[i], &error);
         print_partition(&partition, json, i == 0);
     }
     if (json) puts("]}");
@@ -91,16 +91,16 @@ static int run(int argc, char **argv)
     int option;
     while ((option = getopt_long(argc, argv, CONNECT_SHORT, options, NULL)) != -1) {
         if (option == 'j') json = true;
-        else if (!rh_connect_option(&opts, option, optarg))
+        else if (!rh_cli_option(&opts, option, optarg))
             return rh_command_misused(&rh_command_info, "that option is unknown or lacks its value");
     }
     if (optind < argc) return rh_command_misused(&rh_command_info, "'%s' is one word too many", argv[optind]);
 
     struct connection connection;
-    int code = rh_connection_open(&connection, &rh_command_info, &opts);
+    int code = rh_cli_open(&connection, &rh_command_info, &opts);
     if (code != DONE) return code;
     code = show(&connection, json);
-    rh_connection_close(&connection);
+    rh_cli_close(&connection);
     return code;
 }
 

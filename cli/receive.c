@@ -70,7 +70,7 @@ static void note_state(void *user, rh_consumer *consumer, rh_consumer_state stat
 
 static int failed(struct receiving *r, const char *where, const rh_error *error)
 {
-    return rh_connection_failed(&r->connection, where, error);
+    return rh_cli_failed(&r->connection, where, error);
 }
 
 static int open_consumer(struct receiving *r, const char *partition)
@@ -107,7 +107,7 @@ static int print_until_done(struct receiving *r)
 {
     rh_loop *loop = r->connection.loop;
     rh_time deadline = r->opts->timeout ? rh_time_after(rh_loop_now(loop), r->opts->timeout) : RH_TIME_NEVER;
-    while (!is_complete(r) && !r->failed && !r->unwritable && !rh_interrupted() && rh_loop_now(loop) < deadline) {
+    while (!is_complete(r) && !r->failed && !r->unwritable && !rh_cli_interrupted() && rh_loop_now(loop) < deadline) {
         uint64_t before = r->events;
         rh_status status = rh_loop_turn(loop, before ? RH_NOWAIT : deadline);
         if (status == RH_OK && r->events == before && !is_complete(r) && !r->failed) {
@@ -119,9 +119,9 @@ static int print_until_done(struct receiving *r)
     if (r->failed) return failed(r, r->where, &r->error);
     if (r->unwritable) return rh_command_failed(&rh_command_receive, "cannot write to standard output");
     if (!r->opts->count || is_complete(r)) return DONE;
-    return rh_command_failed(&rh_command_receive, "%s: %llu of %llu events came %s", rh_status_name(rh_interrupted() ? RH_E_CANCELLED : RH_E_TIMEOUT),
+    return rh_command_failed(&rh_command_receive, "%s: %llu of %llu events came %s", rh_status_name(rh_cli_interrupted() ? RH_E_CANCELLED : RH_E_TIMEOUT),
                              (unsigned long long)r->events, (unsigned long long)r->opts->count,
-                             rh_interrupted() ? "before the interrupt" : "in time");
+                             rh_cli_interrupted() ? "before the interrupt" : "in time");
 }
 
 static bool parse_position(const char *text, rh_position *position)
@@ -159,7 +159,7 @@ static int parse(struct receive_opts *opts, int argc, char **argv)
         case 't': fine = rh_parse_seconds(optarg, &seconds) && seconds > 0; opts->timeout = (rh_time)(seconds * 1e9); break;
         case 'F': fine = rh_format_check(opts->format = optarg, &bad); break;
         default:
-            if (!rh_connect_option(&opts->connect, option, optarg))
+            if (!rh_cli_option(&opts->connect, option, optarg))
                 return rh_command_misused(&rh_command_receive, "that option is unknown or lacks its value");
         }
         if (!fine) return rh_command_misused(&rh_command_receive, "--%s cannot be '%s'", options[index].name, optarg);
@@ -175,15 +175,15 @@ static int run(int argc, char **argv)
     if (code != DONE) return code;
 
     struct receiving receiving = { .opts = &opts };
-    rh_interrupt_catch();
+    rh_cli_catch_interrupt();
     opts.connect.links = RH_PARTITIONS_MAX;
-    code = rh_connection_open(&receiving.connection, &rh_command_receive, &opts.connect);
+    code = rh_cli_open(&receiving.connection, &rh_command_receive, &opts.connect);
     if (code != DONE) return code;
     code = open_consumers(&receiving);
     if (code == DONE) code = print_until_done(&receiving);
     for (uint32_t i = 0; i < receiving.consumer_count; i++) rh_consumer_destroy(receiving.consumers[i]);
     free(receiving.consumers);
-    rh_connection_close(&receiving.connection);
+    rh_cli_close(&receiving.connection);
     return code;
 }
 

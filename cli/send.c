@@ -66,7 +66,7 @@ static void tell_summary(const struct sending *s)
 static int failed(struct sending *s, const rh_error *error)
 {
     if (s->terminal && s->events) fputc('\n', stderr);
-    return rh_connection_failed(&s->connection, rh_client_hub(s->connection.client), error);
+    return rh_cli_failed(&s->connection, rh_client_hub(s->connection.client), error);
 }
 
 static int failed_plainly(struct sending *s, rh_status status, const char *words)
@@ -121,7 +121,7 @@ static int pause_between(struct sending *s)
     if (code != DONE) return code;
     rh_time until = rh_time_after(rh_loop_now(s->connection.loop), s->opts->interval);
     rh_status status = RH_OK;
-    while (status == RH_OK && !rh_interrupted() && rh_loop_now(s->connection.loop) < until)
+    while (status == RH_OK && !rh_cli_interrupted() && rh_loop_now(s->connection.loop) < until)
         status = rh_loop_turn(s->connection.loop, until);
     return status == RH_OK ? DONE : failed_plainly(s, status, rh_status_words(status));
 }
@@ -135,7 +135,7 @@ static int wait_for_input(struct sending *s)
     struct pollfd fds[] = { { .fd = s->lines.fd, .events = POLLIN }, { .fd = rh_loop_fd(s->connection.loop), .events = POLLIN } };
     if (poll(fds, 1, 0) == 1) return DONE;
     int code = flush(s);
-    while (code == DONE && !rh_interrupted() && !rh_producer_error(s->producer)->status) {
+    while (code == DONE && !rh_cli_interrupted() && !rh_producer_error(s->producer)->status) {
         if (poll(fds, 2, -1) < 0) continue; /* EINTR: the loop looks at the interrupt */
         if (fds[0].revents) return DONE;
         rh_status status = rh_loop_run(s->connection.loop, RH_NOWAIT);
@@ -147,7 +147,7 @@ static int wait_for_input(struct sending *s)
 
 static bool wants_more(const struct sending *s)
 {
-    return !rh_interrupted() && (s->opts->count == 0 || s->lines.count < s->opts->count);
+    return !rh_cli_interrupted() && (s->opts->count == 0 || s->lines.count < s->opts->count);
 }
 
 static int send_lines(struct sending *s)
@@ -201,7 +201,7 @@ static int parse(struct send_opts *opts, int argc, char **argv)
         case 'i': fine = rh_parse_seconds(optarg, &seconds); opts->interval = (rh_time)(seconds * 1e9); break;
         case 't': fine = rh_parse_seconds(optarg, &seconds) && seconds >= 0.001; opts->timeout_ms = (uint32_t)(seconds * 1e3); break;
         default:
-            if (!rh_connect_option(&opts->connect, option, optarg))
+            if (!rh_cli_option(&opts->connect, option, optarg))
                 return rh_command_misused(&rh_command_send, "that option is unknown or lacks its value");
         }
         if (!fine) return rh_command_misused(&rh_command_send, "--%s cannot be '%s'", options[index].name, optarg);
@@ -222,12 +222,12 @@ static int run(int argc, char **argv)
     if (fd < 0) return rh_command_failed(&rh_command_send, "%s: RH_E_IO: %s", opts.file, strerror(errno));
 
     struct sending sending = { .opts = &opts, .terminal = isatty(STDERR_FILENO) };
-    rh_interrupt_catch();
+    rh_cli_catch_interrupt();
     rh_lines_init(&sending.lines, fd);
-    code = rh_connection_open(&sending.connection, &rh_command_send, &opts.connect);
+    code = rh_cli_open(&sending.connection, &rh_command_send, &opts.connect);
     if (code == DONE) {
         code = send_all(&sending);
-        rh_connection_close(&sending.connection);
+        rh_cli_close(&sending.connection);
     }
     rh_lines_fini(&sending.lines);
     if (fd != STDIN_FILENO) close(fd);
