@@ -39,7 +39,8 @@ bool rh_map_find(rh_slice map, const char *key, rh_value *out)
     rh_dec   items = rh_map_open(map);
     rh_slice asked = rh_str(key);
     while (items.p != items.end) {
-        if (rh_slice_equal(read_key(&items), asked)) return rh_dec_value(&items, out);
+        rh_slice found = read_key(&items);
+        if (found.p && rh_slice_equal(found, asked)) return rh_dec_value(&items, out);
         rh_dec_skip(&items);
     }
     *out = (rh_value){ .type = RH_INVALID };

@@ -1,0 +1,355 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "proto/proto.h"
+
+static rh_slice bytes_of(const char *text, size_t n) { return rh_slice_of(text, n); }
+#define BYTES(text) bytes_of(text, sizeof(text) - 1)
+
+/* -- sections -------------------------------------------------------------------------------- */
+
+static const struct section { uint64_t code; rh_slice bytes, value; } sections[] = {
+    { 0x70, { (const uint8_t *)"\x00\x53\x70\x45", 4 },                 { (const uint8_t *)"\x45", 1 } },
+    { 0x71, { (const uint8_t *)"\x00\x53\x71\xc1\x01\x00", 6 },         { (const uint8_t *)"\xc1\x01\x00", 3 } },
+    { 0x72, { (const uint8_t *)"\x00\x53\x72\xd1\x00\x00\x00\x04\x00\x00\x00\x00", 12 }, { (const uint8_t *)"\xd1\x00\x00\x00\x04\x00\x00\x00\x00", 9 } },
+    { 0x73, { (const uint8_t *)"\x00\x53\x73\xc0\x02\x01\x40", 7 },     { (const uint8_t *)"\xc0\x02\x01\x40", 4 } },
+    { 0x74, { (const uint8_t *)"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x74\xc1\x05\x02\xa1\x01k\x43", 17 }, { (const uint8_t *)"\xc1\x05\x02\xa1\x01k\x43", 7 } },
+    { 0x75, { (const uint8_t *)"\x00\x53\x75\xa0\x02hi", 7 },           { (const uint8_t *)"hi", 2 } },
+    { 0x76, { (const uint8_t *)"\x00\x53\x76\xc0\x03\x02\x43\x41", 8 }, { (const uint8_t *)"\xc0\x03\x02\x43\x41", 5 } },
+    { 0x77, { (const uint8_t *)"\x00\x53\x77\x52\x2a", 5 },             { (const uint8_t *)"\x52\x2a", 2 } },
+    { 0x78, { (const uint8_t *)"\x00\xa3\x0f" "amqp:footer:map\xc1\x01\x00", 21 }, { (const uint8_t *)"\xc1\x01\x00", 3 } },
+};
+
+#define SECTIONS (sizeof sections / sizeof *sections)
+
+static bool is_body(uint64_t code) { return code >= 0x75 && code <= 0x77; }
+
+/* The order of [3.2]: header, the three kinds of annotations and properties, one kind of body, footer. */
+static bool may_follow(uint64_t next, uint64_t last)
+{
+    if (is_body(next) && is_body(last)) return next == last && next != 0x77;
+    return next > last;
+}
+
+Test(message, sections_come_once_and_in_order)
+{
+    for (size_t a = 0; a < SECTIONS; a++)
+        for (size_t b = 0; b < SECTIONS; b++)
+            for (size_t c = 0; c < SECTIONS; c++) {
+                uint8_t    bytes[128];
+                rh_message message;
+                rh_enc     e = rh_enc_of(bytes, sizeof bytes);
+                rh_enc_raw(&e, sections[a].bytes);
+                rh_enc_raw(&e, sections[b].bytes);
+                rh_enc_raw(&e, sections[c].bytes);
+                bool good = may_follow(sections[b].code, sections[a].code) && may_follow(sections[c].code, sections[b].code);
+                cr_expect_eq(rh_message_view(rh_enc_written(&e), &message), good ? RH_OK : RH_E_DECODE, "%llx %llx %llx",
+                             (unsigned long long)sections[a].code, (unsigned long long)sections[b].code, (unsigned long long)sections[c].code);
+            }
+}
+
+static rh_slice section_of(const rh_message *message, uint64_t code)
+{
+    switch (code) {
+    case 0x70: return message->header;
+    case 0x71: return message->delivery_annotations;
+    case 0x72: return message->message_annotations;
+    case 0x73: return message->properties;
+    case 0x74: return message->application_properties;
+    case 0x78: return message->footer;
+    default:   return message->body;
+    }
+}
+
+Test(message, every_set_of_sections_is_found)
+{
+    for (unsigned mask = 0; mask < 1u << SECTIONS; mask++) {
+        uint8_t    bytes[128];
+        rh_message message;
+        unsigned   bodies = __builtin_popcount(mask >> 5 & 7);
+        rh_enc     e      = rh_enc_of(bytes, sizeof bytes);
+        for (unsigned i = 0; i < SECTIONS; i++)
+            if (mask >> i & 1) rh_enc_raw(&e, sections[i].bytes);
+        cr_assert_eq(rh_message_view(rh_enc_written(&e), &message), bodies > 1 ? RH_E_DECODE : RH_OK);
+        if (bodies > 1) continue;
+        for (unsigned i = 0; i < SECTIONS; i++) {
+            if (is_body(sections[i].code) && !(mask >> i & 1)) continue;
+            rh_slice found = section_of(&message, sections[i].code);
+            if (mask >> i & 1) cr_expect(found.p && rh_slice_equal(found, sections[i].value));
+            else cr_expect_null(found.p);
+        }
+        cr_expect_eq(message.body_sections, bodies);
+        cr_expect_eq(message.body_kind, !bodies ? RH_BODY_NONE : mask >> 5 & 1 ? RH_BODY_DATA : mask >> 6 & 1 ? RH_BODY_SEQUENCE : RH_BODY_VALUE);
+    }
+}
+
+Test(message, bodies_of_several_sections_are_walked)
+{
+    static const char  bytes[] = "\x00\x53\x75\xa0\x01" "a" "\x00\x53\x75\xb0\x00\x00\x00\x02" "bc" "\x00\x53\x75\xa0\x00" "\x00\x53\x78\xc1\x01\x00";
+    const char *const  parts[] = { "a", "bc", "" };
+    rh_message         message;
+    rh_slice           part;
+    cr_assert_eq(rh_message_view(BYTES(bytes), &message), RH_OK);
+    cr_expect_eq(message.body_sections, 3);
+    cr_expect(rh_slice_is(message.body, "a"));
+    cr_expect_eq(message.body_raw.p, (const uint8_t *)bytes);
+    cr_expect_eq(message.body_raw.n, 6 + 10 + 5);
+    rh_dec walk = rh_dec_of(message.body_raw);
+    for (size_t i = 0; i < 3; i++) cr_expect(rh_message_body_next(&walk, &part) && rh_slice_is(part, parts[i]));
+    cr_expect_not(rh_message_body_next(&walk, &part));
+    cr_expect_eq(walk.status, RH_OK);
+}
+
+static const struct { const char *why; rh_slice bytes; } broken[] = {
+#define ROW(why, text) { why, { (const uint8_t *)text, sizeof(text) - 1 } }
+    ROW("no descriptor", "\x45"),
+    ROW("nothing behind the descriptor", "\x00\x53\x70"),
+    ROW("not a section", "\x00\x53\x79\xc1\x01\x00"),
+    ROW("a performative", "\x00\x53\x14\xc0\x01\x00"),
+    ROW("a symbol that names no section", "\x00\xa3\x0e" "amqp:open:list\x45"),
+    ROW("a header that is a map", "\x00\x53\x70\xc1\x01\x00"),
+    ROW("annotations that are a list", "\x00\x53\x72\xc0\x01\x00"),
+    ROW("annotations that are an empty list", "\x00\x53\x72\x45"),
+    ROW("data that is a string", "\x00\x53\x75\xa1\x00"),
+    ROW("a sequence that is a map", "\x00\x53\x76\xc1\x01\x00"),
+    ROW("a section that leaves the message", "\x00\x53\x73\xc0\x03\x01\x40"),
+    ROW("data that leaves the message", "\x00\x53\x75\xb0\xff\xff\xff\xff" "x"),
+    ROW("a wide section that leaves the message", "\x00\x53\x73\xd0\xff\xff\xff\xff" "x"),
+    ROW("a value cut short", "\x00\x53\x77\x70\x00"),
+};
+
+Test(message, a_message_that_is_none_is_refused_whole)
+{
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        rh_message message;
+        cr_expect_eq(rh_message_view(broken[i].bytes, &message), RH_E_DECODE, "%s", broken[i].why);
+        cr_expect_null(message.header.p);
+        cr_expect_null(message.body.p);
+    }
+}
+
+/* -- maps ------------------------------------------------------------------------------------ */
+
+Test(map, keys_are_found_whether_string_symbol_or_binary)
+{
+    static const char map[] = "\xc1\x16\x0a" "\xa1\x01" "a" "\x43" "\xa3\x01" "b" "\x52\x02" "\x53\x07\x41" "\xa0\x01" "c" "\x54\xff" "\xa1\x01" "b" "\x41";
+    rh_value value;
+    int64_t  number;
+    cr_expect(rh_map_find(BYTES(map), "a", &value) && value.type == RH_UINT && value.u == 0);
+    cr_expect(rh_map_find(BYTES(map), "b", &value) && value.type == RH_UINT && value.u == 2, "the first of two");
+    cr_expect(rh_map_find(BYTES(map), "c", &value) && rh_value_to_int64(&value, &number) && number == -1);
+    cr_expect_not(rh_map_find(BYTES(map), "", &value));
+    cr_expect_not(rh_map_find(BYTES(map), "ab", &value));
+    cr_expect_eq(value.type, RH_INVALID);
+
+    rh_dec      items = rh_map_open(BYTES(map));
+    rh_property property;
+    char        keys[8] = { 0 };
+    while (rh_map_next(&items, &property)) strncat(keys, (const char *)property.key.p, property.key.n);
+    cr_expect_str_eq(keys, "abcb", "a key that is no text is passed over");
+    cr_expect_eq(items.status, RH_OK);
+}
+
+Test(map, an_absent_map_is_empty_and_another_type_fails)
+{
+    rh_property property;
+    rh_value    value;
+    rh_dec      absent = rh_map_open(rh_slice_of(NULL, 0)), list = rh_map_open(BYTES("\x45")), cut = rh_map_open(BYTES("\xc1\x05\x02"));
+    cr_expect_not(rh_map_next(&absent, &property));
+    cr_expect_eq(absent.status, RH_OK);
+    cr_expect_not(rh_map_next(&list, &property));
+    cr_expect_eq(list.status, RH_E_DECODE);
+    cr_expect_not(rh_map_next(&cut, &property));
+    cr_expect_eq(cut.status, RH_E_DECODE);
+    cr_expect_not(rh_map_find(BYTES("\xc1\x03\x02\xa1\x05"), "k", &value));
+    cr_expect_not(rh_map_find(rh_slice_of(NULL, 0), "k", &value));
+}
+
+/* -- writing --------------------------------------------------------------------------------- */
+
+static uint32_t seed = 1;
+
+static uint32_t dice(uint32_t sides)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % sides;
+}
+
+static char ink[70000];
+
+static void fill_ink(void)
+{
+    memset(ink, 'i', sizeof ink);
+}
+
+TestSuite(write, .init = fill_ink);
+
+/* Lengths around the places where encodings change. */
+static rh_slice some_text(void)
+{
+    static const size_t lengths[] = { 0, 1, 7, 36, 100, 200, 254, 255, 256, 257, 400, 65535, 65536 };
+    return rh_slice_of(ink, lengths[dice(dice(20) ? 6 : 13)]);
+}
+
+static rh_value some_value(void)
+{
+    static const uint64_t numbers[] = { 0, 1, 127, 128, 255, 256, 32767, 65535, 65536, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, UINT64_MAX };
+    static const char     list[] = "\xc0\x03\x02\x43\x41", map[] = "\xc1\x05\x02\xa1\x01k\x43", array[] = "\xe0\x02\x00\xa1", described[] = "\x00\xa3\x01u\xa1\x02hi";
+    uint64_t u     = numbers[dice(13)];
+    rh_value value = { .type = (rh_type)dice(RH_INVALID) };
+    switch (value.type) {
+    case RH_NULL: break;
+    case RH_BOOL:   value.boolean = dice(2); break;
+    case RH_UBYTE:  value.u = (uint8_t)u; break;
+    case RH_USHORT: value.u = (uint16_t)u; break;
+    case RH_UINT:   value.u = (uint32_t)u; break;
+    case RH_ULONG:  value.u = u; break;
+    case RH_BYTE:   value.i = (int8_t)u; break;
+    case RH_SHORT:  value.i = (int16_t)u; break;
+    case RH_INT:    value.i = (int32_t)u; break;
+    case RH_LONG:
+    case RH_TIMESTAMP: value.i = (int64_t)u; break;
+    case RH_FLOAT:  value.f = 1.5f; break;
+    case RH_DOUBLE: value.d = -2.25; break;
+    case RH_CHAR:   value.character = 0x20ac; break;
+    case RH_DECIMAL32: value.bytes = rh_slice_of(ink, 4); break;
+    case RH_DECIMAL64: value.bytes = rh_slice_of(ink, 8); break;
+    case RH_UUID:
+    case RH_DECIMAL128: value.bytes = rh_slice_of(ink, 16); break;
+    case RH_BINARY:
+    case RH_STRING:
+    case RH_SYMBOL: value.bytes = some_text(); break;
+    case RH_LIST:   value.bytes = BYTES(list); break;
+    case RH_MAP:    value.bytes = BYTES(map); break;
+    case RH_ARRAY:  value.bytes = BYTES(array); break;
+    case RH_DESCRIBED: value.bytes = BYTES(described); break;
+    case RH_INVALID: break;
+    }
+    return value;
+}
+
+struct draft {
+    rh_amqp_header     header;
+    rh_amqp_properties properties;
+    rh_property        annotations[140], application[140];
+    rh_message_fields  fields;
+};
+
+static size_t some_pairs(rh_property *pairs)
+{
+    size_t count = dice(4) == 0 ? dice(140) : dice(5);
+    for (size_t i = 0; i < count; i++) pairs[i] = (rh_property){ some_text(), some_value() };
+    return count;
+}
+
+static void draft_message(struct draft *draft)
+{
+    static const char id[] = "\xa1\x02id", list[] = "\xc0\x03\x02\x43\x41";
+    draft->header     = (rh_amqp_header){ .has = dice(32), .durable = dice(2), .priority = 4, .ttl = dice(2) * 70000, .delivery_count = dice(300) };
+    draft->properties = (rh_amqp_properties){ .has = dice(1 << 13), .group_sequence = dice(1000), .creation_time = -5 };
+    if (dice(2)) draft->properties.message_id = BYTES(id);
+    if (dice(2)) draft->properties.to = BYTES("\xa1\x00");
+    if (dice(2)) draft->properties.subject = some_text();
+    if (dice(2)) draft->properties.user_id = some_text();
+    if (dice(2)) draft->properties.content_type = some_text();
+    rh_body_kind kind = (rh_body_kind)dice(4);
+    draft->fields = (rh_message_fields){
+        .header = dice(2) ? &draft->header : NULL,
+        .properties = dice(2) ? &draft->properties : NULL,
+        .message_annotations = draft->annotations,
+        .message_annotation_count = dice(2) ? some_pairs(draft->annotations) : 0,
+        .application_properties = draft->application,
+        .application_property_count = dice(2) ? some_pairs(draft->application) : 0,
+        .body_kind = kind,
+    };
+    if (kind == RH_BODY_DATA && dice(4)) draft->fields.body = some_text();
+    if (kind == RH_BODY_VALUE && dice(4)) draft->fields.body = BYTES(id);
+    if (kind == RH_BODY_SEQUENCE && dice(4)) draft->fields.body = BYTES(list);
+}
+
+static void expect_pairs(rh_slice map, const rh_property *pairs, size_t count)
+{
+    rh_dec      items = rh_map_open(map);
+    rh_property found;
+    for (size_t i = 0; i < count; i++) {
+        cr_assert(rh_map_next(&items, &found));
+        cr_expect(rh_slice_equal(found.key, pairs[i].key));
+        cr_expect_eq(found.value.type, pairs[i].value.type);
+        if (pairs[i].value.bytes.p) cr_expect(rh_slice_equal(found.value.bytes, pairs[i].value.bytes));
+        else cr_expect_eq(found.value.u, pairs[i].value.u);
+    }
+    cr_expect_not(rh_map_next(&items, &found));
+    cr_expect_eq(items.status, RH_OK);
+}
+
+Test(write, the_size_told_before_is_the_size_written_and_all_of_it_is_read_again)
+{
+    static uint8_t      bytes[140 * 2 * 140000];
+    static struct draft draft;
+    for (int i = 0; i < 4000; i++) {
+        draft_message(&draft);
+        const rh_message_fields *fields = &draft.fields;
+        size_t                   size   = rh_message_size(fields);
+        rh_enc                   e      = rh_enc_of(bytes, sizeof bytes);
+        cr_assert_eq(rh_message_write(&e, fields), RH_OK);
+        cr_assert_eq(rh_enc_size(&e), size, "draft %d: %zu bytes written, %zu told", i, rh_enc_size(&e), size);
+        e = rh_enc_of(bytes, size);
+        cr_assert_eq(rh_message_write(&e, fields), RH_OK, "draft %d does not fit its own size", i);
+        if (size) {
+            e = rh_enc_of(bytes, size - 1);
+            cr_assert_eq(rh_message_write(&e, fields), RH_E_SPACE);
+            e = rh_enc_of(bytes, size);
+            cr_assert_eq(rh_message_write(&e, fields), RH_OK);
+        }
+
+        rh_message message;
+        cr_assert_eq(rh_message_view(rh_slice_of(bytes, size), &message), RH_OK);
+        expect_pairs(message.message_annotations, fields->message_annotations, fields->message_annotation_count);
+        expect_pairs(message.application_properties, fields->application_properties, fields->application_property_count);
+        cr_expect_eq(message.body_kind, fields->body_kind);
+        if (fields->body.p) cr_expect(rh_slice_equal(message.body, fields->body));
+        cr_expect_eq(message.header.p != NULL, fields->header != NULL);
+        cr_expect_eq(message.properties.p != NULL, fields->properties != NULL);
+    }
+}
+
+Test(write, what_cannot_be_written_is_an_argument_error)
+{
+    uint8_t           bytes[256];
+    rh_property       typeless = { rh_str("k"), { .type = RH_INVALID } }, keyless = { { NULL, 0 }, { .type = RH_NULL } };
+    rh_message_fields bad[] = {
+        { .application_properties = &typeless, .application_property_count = 1 },
+        { .message_annotations = &keyless, .message_annotation_count = 1 },
+        { .body = rh_str("nowhere to go") },
+        { .body_kind = (rh_body_kind)9 },
+        { .application_properties = &typeless, .application_property_count = RH_MAP_ENTRIES_MAX + 1 },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        rh_enc e = rh_enc_of(bytes, sizeof bytes);
+        cr_expect_eq(rh_message_write(&e, &bad[i]), RH_E_ARGUMENT, "row %zu", i);
+    }
+}
+
+Test(write, properties_are_written_with_all_their_fields)
+{
+    static const uint8_t expected[] = {
+        0x00, 0x53, 0x73, 0xc0, 17, 13, 0xa1, 2, 'i', 'd', 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40,
+        0x00, 0x53, 0x75, 0xa0, 2, 'h', 'i',
+    };
+    uint8_t            bytes[64], scratch[16];
+    rh_amqp_properties properties = { .message_id = rh_string_encoded(rh_str("id"), scratch, sizeof scratch) };
+    rh_enc             e          = rh_enc_of(bytes, sizeof bytes);
+    cr_expect_eq(rh_message_write(&e, &(rh_message_fields){ .properties = &properties, .body_kind = RH_BODY_DATA, .body = rh_str("hi") }), RH_OK);
+    cr_expect(rh_slice_equal(rh_enc_written(&e), rh_slice_of(expected, sizeof expected)));
+}
+
+Test(write, text_is_encoded_into_scratch_that_holds_it)
+{
+    uint8_t scratch[305];
+    cr_expect_null(rh_string_encoded(rh_slice_of(NULL, 0), scratch, sizeof scratch).p);
+    cr_expect_null(rh_string_encoded(rh_slice_of(ink, 301), scratch, sizeof scratch).p);
+    cr_expect_null(rh_string_encoded(rh_str(""), scratch, 4).p);
+    cr_expect(rh_slice_equal(rh_string_encoded(rh_str(""), scratch, 5), BYTES("\xa1\x00")));
+    cr_expect_eq(rh_string_encoded(rh_slice_of(ink, 300), scratch, sizeof scratch).n, 305);
+    cr_expect_eq(scratch[0], 0xb1);
+}
