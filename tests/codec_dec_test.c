@@ -104,6 +104,23 @@ Test(dec, every_constructor_reads_as_its_value)
     }
 }
 
+Test(dec, every_value_is_written_as_it_was_read)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        uint8_t  out[32];
+        char     text[64];
+        rh_value value;
+        rh_dec   d = rh_dec_of(row_bytes(&rows[i]));
+        rh_enc   e = rh_enc_of(out, sizeof out);
+        rh_dec_value(&d, &value);
+        rh_enc_value(&e, &value);
+        cr_expect_eq(e.status, RH_OK, "%s", rows[i].text);
+        cr_expect_leq(rh_enc_size(&e), rows[i].n, "%s became longer", rows[i].text);
+        rh_value_print(rh_enc_written(&e), text, sizeof text);
+        cr_expect_str_eq(text, rows[i].text);
+    }
+}
+
 Test(dec, a_value_cut_anywhere_is_refused_by_every_reader)
 {
     for (size_t i = 0; i < ROWS; i++) {

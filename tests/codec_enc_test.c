@@ -1,6 +1,7 @@
 /* Writing: the shortest encodings, what does not fit, compounds, and every value there and back. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "codec/codec.h"
 
@@ -357,4 +358,35 @@ Test(enc, values_that_cannot_be_written_are_the_callers_fault)
         cr_expect_eq(e.status, RH_E_ARGUMENT, "row %zu", i);
         cr_expect_eq(rh_enc_size(&e), 0);
     }
+}
+
+Test(enc, what_a_length_of_four_bytes_cannot_say_fails)
+{
+    size_t   room  = ((size_t)1 << 32) + 4096;
+    uint8_t *bytes = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cr_assert_neq(bytes, MAP_FAILED);
+    for (size_t over = 0; over < 2; over++) {
+        rh_enc      e    = rh_enc_of(bytes, room);
+        rh_enc_mark mark = rh_enc_list_begin(&e);
+        rh_enc_room(&e, UINT32_MAX - 4 + over); /* the size counts the four bytes of the count too */
+        rh_enc_list_end(&e, mark, 1);
+        cr_expect_eq(e.status, over ? RH_E_SPACE : RH_OK);
+    }
+    rh_slice huge = rh_slice_of(bytes, (size_t)UINT32_MAX + 1);
+    rh_enc   e    = rh_enc_of(bytes, room);
+    rh_enc_binary(&e, huge);
+    cr_expect_eq(e.status, RH_E_SPACE);
+    cr_expect_eq(rh_enc_size(&e), 0);
+    e = rh_enc_of(bytes, room);
+    rh_enc_element_variable(&e, 0xb0, huge);
+    cr_expect_eq(e.status, RH_E_SPACE);
+    munmap(bytes, room);
+}
+
+Test(enc, a_writer_without_memory_fits_nothing)
+{
+    rh_enc e = rh_enc_of(NULL, 0);
+    cr_expect_null(rh_enc_room(&e, 0));
+    cr_expect_eq(e.status, RH_E_SPACE);
+    cr_expect_eq(rh_enc_size(&e), 0);
 }
