@@ -118,7 +118,9 @@ static void on_timer(void *user, rh_time now)
     rh_client *client = grant->client;
     (void)now;
     rh_client_enter(client);
-    if (!rh_credential_renews(client)) {
+    if (!grant->valid) {
+        ask(grant);
+    } else if (!rh_credential_renews(client)) {
         tell_expiring(grant);
     } else if (left_ms(grant) <= 0) {
         expired(grant);
@@ -269,7 +271,7 @@ rh_status rh_grant_take(rh_client *client, const char *path, rh_grant **out)
     grant->users++;
     /* Refused before, or new: the one who comes now deserves an answer of his own. */
     bool under_way = grant->calling && !grant->call.answered;
-    if (!grant->valid && !under_way) ask(grant);
+    if (!grant->valid && !under_way) rh_client_poke(client, &grant->timer); /* a failure must find its user waiting */
     *out = grant;
     return RH_OK;
 }

@@ -291,7 +291,7 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     client->log                  = copy.log.on_log ? copy.log : *rh_loop_log(loop);
     client->operation_timeout_ms = copy.operation_timeout_ms ? copy.operation_timeout_ms : DEFAULT_TIMEOUT_MS;
     if (copy.credential) client->credential = *copy.credential;
-    rh_connection_init(client);
+    rh_client_init(client);
     rh_exchange_init(&client->cbs, client, "$cbs", CBS_GATHER);
     rh_exchange_init(&client->management, client, "$management", MANAGEMENT_GATHER);
 
@@ -306,7 +306,7 @@ void rh_client_destroy(rh_client *client)
     if (!client || client->destroyed) return;
     client->destroyed = true;
     rh_client_enter(client);
-    rh_connection_cut(client);
+    rh_client_cut(client);
     rh_client_leave(client);
 }
 
@@ -316,7 +316,7 @@ rh_status rh_client_connect(rh_client *client)
 {
     if (client->state == RH_CLIENT_CONNECTING || client->state == RH_CLIENT_OPEN) return RH_OK;
     if (client->state != RH_CLIENT_IDLE || client->closing) return RH_E_STATE;
-    return rh_connection_open(client);
+    return rh_client_dial(client);
 }
 
 /* Turns the loop until the state is at least this one. */

@@ -80,9 +80,9 @@ static void close_now(rh_client *client)
     bool     opened = client->state == RH_CLIENT_OPEN;
     client->closing = false;
     own_error(client, &closed, RH_E_CLOSED, "the client was closed: ");
-    rh_connection_end(client, &closed);
+    rh_client_end(client, &closed);
     if (!client->pipe) conclude(client);
-    else if (!opened) rh_connection_cut(client);
+    else if (!opened) rh_client_cut(client);
 }
 
 static void late(rh_client *client)
@@ -91,11 +91,11 @@ static void late(rh_client *client)
     client->deadline = RH_TIME_NEVER;
     if (client->state == RH_CLIENT_CONNECTING) {
         own_error(client, &error, RH_E_TIMEOUT, "no connection in time to ");
-        rh_connection_end(client, &error);
+        rh_client_end(client, &error);
     } else if (client->error.status == RH_OK) {
         own_error(client, &client->error, RH_E_TIMEOUT, "the close was not answered in time by ");
     }
-    rh_connection_cut(client);
+    rh_client_cut(client);
 }
 
 static void on_timer(void *user, rh_time now)
@@ -134,7 +134,7 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     if (client->state < RH_CLIENT_CLOSING) {
         if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
         else rh_error_refine(&story);
-        rh_connection_end(client, &story);
+        rh_client_end(client, &story);
     }
     if (client->pipe) rh_pipe_close(client->pipe, client->pipe_up);
 }
@@ -281,7 +281,7 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
     client->pipe_up = false;
     if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
     else rh_error_refine(&story);
-    if (client->state < RH_CLIENT_CLOSING) rh_connection_end(client, &story);
+    if (client->state < RH_CLIENT_CLOSING) rh_client_end(client, &story);
 
     rh_engine_lost(client->engine, &story);
     rh_engine_tick(client->engine, rh_loop_now(client->loop));
@@ -307,7 +307,7 @@ static const rh_pipe_handler pipe_handler = {
 
 /* -- beginning and end --------------------------------------------------------------------------- */
 
-rh_status rh_connection_open(rh_client *client)
+rh_status rh_client_dial(rh_client *client)
 {
     bool traced = client->handler.on_frame != NULL;
     client->engine = rh_engine_init(client->arena, client->arena_n, &client->engine_opts, traced ? &tracing_handler : &engine_handler, client);
@@ -337,7 +337,7 @@ rh_status rh_connection_open(rh_client *client)
     return RH_OK;
 }
 
-void rh_connection_end(rh_client *client, const rh_error *error)
+void rh_client_end(rh_client *client, const rh_error *error)
 {
     if (client->state >= RH_CLIENT_CLOSING) return;
     if (error->status != RH_E_CLOSED) {
@@ -352,14 +352,14 @@ void rh_connection_end(rh_client *client, const rh_error *error)
     rh_client_wake(client);
 }
 
-void rh_connection_init(rh_client *client)
+void rh_client_init(rh_client *client)
 {
     client->deadline   = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
 }
 
-void rh_connection_cut(rh_client *client)
+void rh_client_cut(rh_client *client)
 {
     if (client->pipe) rh_pipe_close(client->pipe, false);
 }

@@ -59,16 +59,16 @@ struct rh_client {
 
 /* -- connection.c: the engine joined to a pipe */
 
-void rh_connection_init(rh_client *client);
+void rh_client_init(rh_client *client);
 
 /** Dials. The state becomes CONNECTING, or CLOSED with the error when not even that is possible. */
-RH_NODISCARD rh_status rh_connection_open(rh_client *client);
+RH_NODISCARD rh_status rh_client_dial(rh_client *client);
 
 /** Ends everything on the connection with error, closes politely if it can. From the loop only. */
-void rh_connection_end(rh_client *client, const rh_error *error);
+void rh_client_end(rh_client *client, const rh_error *error);
 
 /** Cuts the pipe; what was lent comes back from the loop. */
-void rh_connection_cut(rh_client *client);
+void rh_client_cut(rh_client *client);
 
 /** Bracket every callback of the loop: the client is not freed between them, and may be at the last leave. */
 void rh_client_enter(rh_client *client);
