@@ -139,7 +139,7 @@ test: packages-test
 
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
-	@BUILD=$(BUILD)/sanitize tests/run.sh check
+	@BUILD=$(BUILD)/sanitize LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run.sh check
 
 lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc tests
