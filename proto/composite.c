@@ -155,18 +155,13 @@ static void put_fallback(const rh_row *row, void *to)
     }
 }
 
-rh_status rh_table_decode(rh_dec *d, rh_composite_id id, void *out)
+rh_status rh_table_read(rh_dec *d, rh_composite_id id, void *out)
 {
     const rh_table *table = &rh_tables[id];
-    const uint8_t  *at    = d->p;
     uint32_t        has   = 0;
+    rh_dec          items;
     memset(out, 0, table->size);
 
-    if (read_descriptor(d) != id && d->status == RH_OK) {
-        d->p = at;
-        rh_dec_fail(d, RH_E_DECODE);
-    }
-    rh_dec   items;
     uint32_t count = rh_dec_list(d, &items);
     if (count > table->count) rh_dec_fail(&items, RH_E_DECODE);
     for (uint32_t i = 0; i < table->count && items.status == RH_OK; i++) {
@@ -186,6 +181,16 @@ rh_status rh_table_decode(rh_dec *d, rh_composite_id id, void *out)
     if (d->status == RH_OK) memcpy(out, &has, sizeof has); /* the first member of each */
     else memset(out, 0, table->size);
     return d->status;
+}
+
+rh_status rh_table_decode(rh_dec *d, rh_composite_id id, void *out)
+{
+    const uint8_t *at = d->p;
+    if (read_descriptor(d) != id && d->status == RH_OK) {
+        d->p = at;
+        rh_dec_fail(d, RH_E_DECODE);
+    }
+    return rh_table_read(d, id, out);
 }
 
 rh_status rh_composite_decode(rh_dec *d, rh_composite_id id, void *out)

@@ -1,5 +1,5 @@
 #include "proto/compound.h"
-#include "proto/proto.h"
+#include "proto/table.h"
 
 /* -- finding the sections -------------------------------------------------------------------- */
 
@@ -124,6 +124,23 @@ bool rh_message_body_next(rh_dec *sections, rh_slice *out)
     if (sections->p == sections->end) return false;
     *out = read_section(sections, read_code(sections));
     return sections->status == RH_OK;
+}
+
+/* An absent section is one in which every field is absent. */
+static rh_status read_list_section(rh_slice section, rh_composite_id id, void *out)
+{
+    rh_dec d = rh_dec_of(section.p ? section : rh_slice_of("\x45", 1));
+    return rh_table_read(&d, id, out);
+}
+
+rh_status rh_message_header(const rh_message *message, rh_amqp_header *out)
+{
+    return read_list_section(message->header, RH_AMQP_HEADER, out);
+}
+
+rh_status rh_message_properties(const rh_message *message, rh_amqp_properties *out)
+{
+    return read_list_section(message->properties, RH_AMQP_PROPERTIES, out);
 }
 
 /* -- writing --------------------------------------------------------------------------------- */

@@ -216,6 +216,10 @@ typedef struct rh_message {
  */
 RH_API RH_NODISCARD rh_status rh_message_view(rh_slice encoded, rh_message *out);
 
+/** Decode the two sections that are lists; one that the message does not have reads as one of absent fields. */
+RH_API RH_NODISCARD rh_status rh_message_header(const rh_message *message, rh_amqp_header *out);
+RH_API RH_NODISCARD rh_status rh_message_properties(const rh_message *message, rh_amqp_properties *out);
+
 /** Walks the body: start with rh_dec_of(message.body_raw); false at the end. out is as rh_message.body. */
 RH_API bool rh_message_body_next(rh_dec *sections, rh_slice *out);
 

@@ -43,6 +43,9 @@ typedef struct rh_table {
 
 extern const rh_table rh_tables[RH_AMQP_UNKNOWN];
 
+/** Reads a list without its descriptor, as the sections of a message hold it. */
+rh_status rh_table_read(rh_dec *d, rh_composite_id id, void *out);
+
 rh_status rh_table_decode(rh_dec *d, rh_composite_id id, void *out);
 bool      rh_table_encode(rh_enc *e, rh_composite_id id, const void *in);
 

@@ -128,6 +128,24 @@ Test(message, a_message_that_is_none_is_refused_whole)
     }
 }
 
+Test(message, sections_that_are_lists_decode_and_absent_ones_read_as_absent_fields)
+{
+    rh_message         message;
+    rh_amqp_header     header;
+    rh_amqp_properties properties;
+    cr_assert_eq(rh_message_view(BYTES("\x00\x53\x70\xc0\x02\x01\x41\x00\x53\x73\xc0\x05\x01\xa1\x02id"), &message), RH_OK);
+    cr_assert_eq(rh_message_header(&message, &header), RH_OK);
+    cr_expect(header.has == RH_HAS_HEADER_DURABLE && header.durable);
+    cr_assert_eq(rh_message_properties(&message, &properties), RH_OK);
+    cr_expect(rh_slice_equal(properties.message_id, BYTES("\xa1\x02id")));
+
+    cr_assert_eq(rh_message_view(BYTES("\x00\x53\x73\xc0\x02\x01\x3f"), &message), RH_OK, "inside is not looked at");
+    cr_expect_eq(rh_message_properties(&message, &properties), RH_E_DECODE);
+    cr_expect_eq(properties.has, 0);
+    cr_assert_eq(rh_message_header(&message, &header), RH_OK);
+    cr_expect_eq(header.has, 0);
+}
+
 /* -- maps ------------------------------------------------------------------------------------ */
 
 Test(map, keys_are_found_whether_string_symbol_or_binary)
