@@ -196,22 +196,20 @@ uint32_t rh_dec_array(rh_dec *d, rh_array *out)
 bool rh_array_next(rh_array *array, rh_value *out)
 {
     rh_dec *items = &array->items;
-    *out          = (rh_value){ .type = RH_INVALID };
-    if (array->count == 0 || items->status != RH_OK) {
-        array->count = 0;
-        rh_dec_end(items);
-        return false;
-    }
-    size_t n = rh_payload_size(array->code, items->p, rh_dec_left(items));
-    if (n == RH_MALFORMED || !rh_payload_value(array->code, items->p, n, out)) {
-        *out = (rh_value){ .type = RH_INVALID };
+    if (RH_LIKELY(array->count > 0) && RH_LIKELY(items->status == RH_OK)) {
+        size_t n = rh_payload_size(array->code, items->p, rh_dec_left(items));
+        if (RH_LIKELY(n != RH_MALFORMED) && RH_LIKELY(rh_payload_value(array->code, items->p, n, out))) {
+            out->bare = rh_type_is_compound(out->type);
+            items->p += n;
+            array->count--;
+            return true;
+        }
         rh_dec_fail(items, RH_E_DECODE);
-        return false;
     }
-    out->bare = rh_type_is_compound(out->type);
-    items->p += n;
-    array->count--;
-    return true;
+    rh_dec_end(items); /* bytes behind the last element are nobody's */
+    array->count = 0;
+    *out         = (rh_value){ .type = RH_INVALID };
+    return false;
 }
 
 /* -- compounds seen as values ---------------------------------------------------------------- */

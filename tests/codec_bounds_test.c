@@ -59,6 +59,7 @@ Test(bounds, a_length_of_four_gigabytes_is_taken_when_they_are_there)
         rh_dec d = rh_dec_of(rh_slice_of(bytes, whole));
         cr_expect_eq(rh_dec_binary(&d).n, lengths[l]);
         cr_expect_eq(d.status, RH_OK);
+        cr_expect_eq(rh_dec_left(&d), 0);
         cr_expect_eq(rh_value_size(rh_slice_of(bytes, whole)), whole);
 
         d = rh_dec_of(rh_slice_of(bytes, whole - 1));
@@ -353,6 +354,7 @@ static const struct bad { const char *why; uint8_t n, bytes[20]; } bad_compounds
     { "map32 of three", 12, { 0xd1, 0, 0, 0, 7, 0, 0, 0, 3, 0x40, 0x40, 0x40 } },
     { "array of unknown constructor", 5, { 0xe0, 0x03, 0x01, 0x99, 0x00 } },
     { "array of no elements has bytes", 5, { 0xe0, 0x03, 0x00, 0x50, 0x01 } },
+    { "array of no strings has a byte", 5, { 0xe0, 0x03, 0x00, 0xa1, 0x00 } },
     { "array of nulls has bytes", 5, { 0xe0, 0x03, 0x01, 0x40, 0x40 } },
     { "array of ushorts has an odd byte", 7, { 0xe0, 0x05, 0x01, 0x60, 0, 1, 2 } },
     { "array of a descriptor without a constructor", 5, { 0xe0, 0x03, 0x00, 0x00, 0x40 } },
@@ -486,5 +488,20 @@ Test(bounds, a_broken_element_fails_the_cursor_the_array_came_from)
     cr_expect_eq(value.type, RH_INVALID);
     cr_expect_eq(d.status, RH_E_DECODE);
     cr_expect_eq(d.p, bytes + 5);
+    cr_expect_eq(array.count, 0);
     cr_expect_not(rh_array_next(&array, &value));
+}
+
+Test(bounds, an_array_failed_by_its_reader_gives_no_more_elements)
+{
+    static const uint8_t bytes[] = { 0xe0, 0x02, 0x05, 0x40 };
+    rh_array array;
+    rh_value value;
+    rh_dec   d = rh_dec_of(rh_slice_of(bytes, sizeof bytes));
+    cr_expect_eq(rh_dec_array(&d, &array), 5);
+    cr_expect(rh_array_next(&array, &value));
+    rh_dec_fail(&array.items, RH_E_INVALID_FIELD);
+    cr_expect_not(rh_array_next(&array, &value));
+    cr_expect_eq(value.type, RH_INVALID);
+    cr_expect_eq(d.status, RH_E_INVALID_FIELD);
 }

@@ -72,6 +72,7 @@ static const struct row {
     { RH_ARRAY, "ushort[1]", 12, { 0xf0, 0, 0, 0, 0x07, 0, 0, 0, 0x01, 0x60, 0, 1 } },
     { RH_ARRAY, "null[null x 3]", 4, { 0xe0, 0x02, 0x03, 0x40 } },
     { RH_ARRAY, "int[]", 4, { 0xe0, 0x02, 0x00, 0x71 } },
+    { RH_ARRAY, "symbol[]", 4, { 0xe0, 0x02, 0x00, 0xa3 } },
     { RH_ARRAY, "list[[true], []]", 9, { 0xe0, 0x07, 0x02, 0xc0, 0x02, 0x01, 0x41, 0x01, 0x00 } },
     { RH_ARRAY, "list@0x24[[] x 2]", 7, { 0xe0, 0x05, 0x02, 0x00, 0x53, 0x24, 0x45 } },
     { RH_DESCRIBED, "@0x24 []", 4, { 0x00, 0x53, 0x24, 0x45 } },
@@ -183,6 +184,58 @@ Test(dec, typed_readers_take_every_width_of_their_type)
     cr_expect_not(rh_dec_null(&d));
     rh_dec_end(&d);
     cr_expect_eq(d.status, RH_OK);
+}
+
+/* Reads with the reader of the row's own type; answers the bytes or the elements that it found. */
+static rh_slice read_own(rh_dec *d, rh_type type)
+{
+    rh_slice none = { 0 };
+    rh_dec   items;
+    rh_array array;
+    switch (type) {
+    case RH_NULL:       rh_dec_null(d); return none;
+    case RH_BOOL:       rh_dec_bool(d); return none;
+    case RH_UBYTE:      rh_dec_ubyte(d); return none;
+    case RH_USHORT:     rh_dec_ushort(d); return none;
+    case RH_UINT:       rh_dec_uint(d); return none;
+    case RH_ULONG:      rh_dec_ulong(d); return none;
+    case RH_BYTE:       rh_dec_byte(d); return none;
+    case RH_SHORT:      rh_dec_short(d); return none;
+    case RH_INT:        rh_dec_int(d); return none;
+    case RH_LONG:       rh_dec_long(d); return none;
+    case RH_FLOAT:      rh_dec_float(d); return none;
+    case RH_DOUBLE:     rh_dec_double(d); return none;
+    case RH_CHAR:       rh_dec_char(d); return none;
+    case RH_TIMESTAMP:  rh_dec_timestamp(d); return none;
+    case RH_DECIMAL32:  return rh_dec_decimal32(d);
+    case RH_DECIMAL64:  return rh_dec_decimal64(d);
+    case RH_DECIMAL128: return rh_dec_decimal128(d);
+    case RH_UUID:       return rh_dec_uuid(d);
+    case RH_BINARY:     return rh_dec_binary(d);
+    case RH_STRING:     return rh_dec_string(d);
+    case RH_SYMBOL:     return rh_dec_symbol(d);
+    case RH_LIST:       rh_dec_list(d, &items); return rh_slice_of(items.p, rh_dec_left(&items));
+    case RH_MAP:        rh_dec_map(d, &items); return rh_slice_of(items.p, rh_dec_left(&items));
+    case RH_ARRAY:      rh_dec_array(d, &array); return rh_slice_of(array.items.p, rh_dec_left(&array.items));
+    default:            return rh_dec_raw(d);
+    }
+}
+
+Test(dec, a_typed_reader_ends_where_its_value_does)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        const struct row *row = &rows[i];
+        uint8_t           followed[24];
+        memcpy(followed, row->bytes, row->n);
+        memset(followed + row->n, 0x40, 4);
+        for (size_t behind = 0; behind <= 4; behind += 4) {
+            rh_dec   d    = rh_dec_of(rh_slice_of(followed, row->n + behind));
+            rh_slice part = read_own(&d, row->type);
+            cr_expect_eq(d.status, RH_OK, "%s", row->text);
+            cr_expect_eq(rh_dec_left(&d), behind, "%s", row->text);
+            if (part.p) cr_expect_eq(part.p + part.n, followed + row->n, "content ends the value: %s", row->text);
+        }
+    }
 }
 
 typedef void reader(rh_dec *d);
@@ -374,9 +427,11 @@ Test(dec, descriptors_are_read_in_every_width)
 
     d = rh_dec_of(rh_slice_of(small, sizeof small));
     cr_expect_eq(rh_dec_descriptor(&d), 0x70);
+    cr_expect_eq(rh_dec_left(&d), 0);
     d = rh_dec_of(rh_slice_of(zero, sizeof zero));
     cr_expect_eq(rh_dec_descriptor(&d), 0);
     cr_expect_eq(d.status, RH_OK);
+    cr_expect_eq(rh_dec_left(&d), 1);
     d = rh_dec_of(rh_slice_of(large, sizeof large));
     cr_expect_eq(rh_dec_descriptor(&d), 0x137);
     cr_expect_eq(rh_dec_left(&d), 0);
