@@ -91,6 +91,7 @@ static void failed(rh_grant *grant, const rh_error *error)
     if (error->retry_after_ms > again) again = error->retry_after_ms;
     if (grant->expires_unix_ms && again > left_ms(grant)) again = left_ms(grant);
     grant->failures++;
+    grant->last = *error;
     wake_in(grant, again);
     rh_client_log(grant->client, RH_LOG_WARNING, "token.renewal", rh_status_name(error->status), ": the old token lives on: ", error->description);
 }
@@ -104,11 +105,11 @@ static void tell_expiring(rh_grant *grant)
     if (client->handler.on_expiring && !client->destroyed) client->handler.on_expiring(client->user, client, grant->expires_unix_ms);
 }
 
-/* The credential or $cbs has been silent since the renewal was asked for. */
+/* Every renewal failed, or the credential or $cbs has been silent since it was asked for. */
 static void expired(rh_grant *grant)
 {
-    rh_error error;
-    rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
+    rh_error error = grant->last;
+    if (grant->failures == 0) rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
     refuse(grant, &error);
 }
 
