@@ -124,6 +124,15 @@ Test(enc, variable_content_switches_form_at_256_bytes)
     free(out);
 }
 
+Test(enc, descriptors_take_one_byte_up_to_255)
+{
+    ENC(e, 32);
+    rh_enc_descriptor(&e, 0);
+    rh_enc_descriptor(&e, 0xff);
+    rh_enc_descriptor(&e, 0x100);
+    cr_expect(WROTE(e, 0x00, 0x53, 0x00, 0x00, 0x53, 0xff, 0x00, 0x80, 0, 0, 0, 0, 0, 0, 1, 0));
+}
+
 Test(enc, an_absent_slice_is_null_and_an_empty_one_is_not)
 {
     ENC(e, 16);
