@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STORY_MAX ((size_t)4 << 20)
-#define TAPE_MAX  ((size_t)32 << 20)
+#define STORY_MAX ((size_t)1 << 18)
+#define TAPE_MAX  ((size_t)1 << 20)
 
 void story(struct end *end, const char *format, ...)
 {
@@ -165,7 +165,7 @@ void end_init(struct end *end, const char *name, const rh_engine_opts *opts)
     end->settles  = true;
     end->story    = malloc(STORY_MAX);
     end->tape     = malloc(TAPE_MAX);
-    end->inbox    = malloc((size_t)1 << 24);
+    end->inbox    = malloc((size_t)4 << 20);
     end->gather_n = (size_t)1 << 20;
     end->gather   = malloc(end->gather_n);
     size_t n      = rh_engine_size(&filled);
@@ -297,7 +297,7 @@ struct pair *pair_new(const struct pair_opts *opts)
     end_init(&pair->client, "client", &client);
     end_init(&pair->server, "server", &server);
     pair->now           = RH_SECONDS(1);
-    pair->client.credit = pair->server.credit = opts->credit;
+    pair->client.credit = pair->server.credit = opts->no_credit ? 0 : opts->credit ? opts->credit : 100;
     if (opts->half) return pair;
     rh_session_opts session = { .incoming_window = opts->window };
     if (end_begin(&pair->client, &session) != RH_OK || end_attach(&pair->client, "link", opts->receives) != RH_OK) abort();

@@ -55,14 +55,15 @@ struct pair {
 
 struct pair_opts {
     rh_engine_opts client, server;
-    uint32_t       credit;
+    uint32_t       credit;    /* 0: 100 */
+    bool           no_credit; /* none at all */
     bool           half;      /* do not begin nor attach */
     bool           receives;  /* the client's link receives */
     uint32_t       window;    /* incoming, of both */
 };
 
 struct pair *pair_new(const struct pair_opts *opts);
-#define PAIR(...) pair_new(&(struct pair_opts){ .credit = 100, __VA_ARGS__ })
+#define PAIR(...) pair_new(&(struct pair_opts){ __VA_ARGS__ })
 void pair_free(struct pair *pair);
 
 /** Moves bytes and ticks until nothing happens any more; the clock stands. */
