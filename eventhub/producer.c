@@ -144,7 +144,6 @@ static void on_down(void *user, const rh_error *error)
     rh_producer_enter(producer);
     producer->down = true;
     producer->error = *error;
-    if (error->status == RH_E_CLOSED) producer->closing = true;
     rh_sends_end(producer, &producer->error);
     rh_producer_leave(producer);
 }

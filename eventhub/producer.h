@@ -100,7 +100,7 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
 /** Ends what passed its deadline and tells what the engine refused; all: whatever the deadline. */
 void rh_sends_expire(rh_producer *producer, rh_time now, bool all);
 
-/** The link is down for this reason: ends every send but those the engine still points into. */
+/** The link is down for this reason: ends the sends, in order, up to the first that the engine still points into. */
 void rh_sends_end(rh_producer *producer, const rh_error *why);
 
 /** The engine holds nothing any more: ends every send. */

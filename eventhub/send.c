@@ -153,12 +153,8 @@ void rh_sends_end(rh_producer *producer, const rh_error *why)
 {
     rh_error error = *why;
     if (error.status == RH_OK) rh_error_own(&error, RH_E_CLOSED, "the producer was closed", NULL, NULL);
-    rh_send *send = producer->first;
-    while (send) {
-        if (send->state == RH_SEND_FLYING) {
-            send = send->next;
-            continue;
-        }
+    /* In order: what is lent to the kernel still gets its outcome, and those behind it wait for that. */
+    for (rh_send *send; (send = producer->first) && send->state != RH_SEND_FLYING;) {
         if (send->state == RH_SEND_UNKNOWN) {
             rh_error unknown;
             rh_error_own(&unknown, RH_E_OUTCOME_UNKNOWN, "no answer came before the end: ", error.description, NULL);
@@ -166,7 +162,6 @@ void rh_sends_end(rh_producer *producer, const rh_error *why)
         } else {
             finish(producer, send, error.status, &error);
         }
-        send = producer->first;
     }
     after(producer);
 }
