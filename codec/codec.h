@@ -39,7 +39,7 @@ extern "C" {
 
 /* -- types ----------------------------------------------------------------------------------- */
 
-/** The primitive types of [1.6], and the described type of [1.3]. */
+/** The primitive types of [1.6], and the described type of [1.1.2]. */
 typedef enum rh_type {
     RH_NULL,
     RH_BOOL,
@@ -78,7 +78,7 @@ RH_API const char *rh_type_name(rh_type type);
  * and 16 bytes, IEEE 754 as on the wire), and the whole encoding, constructor included, of list, map,
  * array and described. To write a value with rh_enc_value() fill type and the one that goes with it.
  *
- * Elements of an array have no constructor of their own [1.2.2]. A list, map or array found there has
+ * Elements of an array have no constructor of their own [1.2.4]. A list, map or array found there has
  * `bare` set: code is its constructor and bytes begins behind it. rh_value_items(), rh_value_array()
  * and rh_enc_value() know both kinds.
  */
@@ -296,7 +296,7 @@ RH_API rh_slice rh_dec_decimal128(rh_dec *d);
 
 /* -- reading: bytes and text ----------------------------------------------------------------- */
 
-/** The content behind constructor short_code (length in one byte) or short_code + 0x10 (in four) [1.2.1]. */
+/** The content behind constructor short_code (length in one byte) or short_code + 0x10 (in four) [1.2.2]. */
 static inline rh_slice rh_dec_variable(rh_dec *d, uint8_t short_code)
 {
     const uint8_t *at   = d->p;
@@ -342,7 +342,7 @@ RH_API uint32_t rh_dec_list(rh_dec *d, rh_dec *items);
 /** The same for a map. The count is keys plus values: odd ones and more than RH_MAP_ENTRIES_MAX entries fail. */
 RH_API uint32_t rh_dec_map(rh_dec *d, rh_dec *items);
 
-/** An array being read: one constructor for all elements [1.2.2]. */
+/** An array being read: one constructor for all elements [1.2.4]. */
 typedef struct rh_array {
     rh_dec   items;      /* child of the cursor that opened it */
     rh_slice descriptor; /* each 00 and descriptor before the element constructor, as encoded; absent: none */
@@ -650,7 +650,7 @@ static inline void rh_enc_list0(rh_enc *e) { rh_enc_u8(e, 0x45); }
 
 /**
  * An array of elements that share element_code, a constructor of [1.6]; between begin and end only the
- * payloads are written, with the four calls below, or a list or map element's size, count and
+ * payloads are written, with the calls below, or a list or map element's size, count and
  * elements with rh_enc_raw(). For described elements write 00 and the descriptor with rh_enc_raw()
  * first: rh_enc_array_begin() with element_code 0x00 leaves descriptor and constructor to the caller.
  */

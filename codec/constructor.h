@@ -1,4 +1,4 @@
-/* What a constructor byte says about the bytes behind it [1.2.1]. Private to codec/. */
+/* What a constructor byte says about the bytes behind it [1.2]. Private to codec/. */
 #ifndef RH_CONSTRUCTOR_H
 #define RH_CONSTRUCTOR_H
 

@@ -159,7 +159,7 @@ uint32_t rh_dec_map(rh_dec *d, rh_dec *items)
     return 0;
 }
 
-/* Reads the element constructor [1.2.2], descriptors before it included. */
+/* Reads the element constructor [1.2.4], descriptors before it included. */
 static bool element_constructor(rh_array *array)
 {
     rh_dec        *items = &array->items;

@@ -59,7 +59,7 @@ static void end_wide(rh_enc *e, rh_enc_mark mark, uint32_t count)
 {
     if (e->status != RH_OK) return;
     uint8_t *at = e->start + mark.at;
-    size_t   n  = (size_t)(e->p - at) - 5; /* [1.2.1] the size counts what is behind it */
+    size_t   n  = (size_t)(e->p - at) - 5; /* [1.2.3] the size counts what is behind it */
     if (n > UINT32_MAX) {
         rh_enc_fail(e, RH_E_SPACE);
         return;

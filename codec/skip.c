@@ -41,7 +41,7 @@ bool rh_elements_fit(uint8_t code, uint32_t count, size_t n)
 
 bool rh_array_is_possible(uint32_t count, const uint8_t *p, size_t n)
 {
-    if (n == 0) return false; /* [1.2.2] the element constructor is never left out */
+    if (n == 0) return false; /* [1.2.4] the element constructor is never left out */
     if (*p == 0x00) return n >= 3;
     return rh_constructor_type(*p) != RH_INVALID && rh_elements_fit(*p, count, n - 1);
 }

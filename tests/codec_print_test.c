@@ -47,20 +47,26 @@ Test(print, text_that_would_disturb_a_terminal_is_escaped)
 
 Test(print, a_cut_text_is_ended_and_never_torn)
 {
-    const uint8_t euros[]  = { 0xa1, 9, 0xe2, 0x82, 0xac, 0xe2, 0x82, 0xac, 0xe2, 0x82, 0xac };
-    size_t        wanted   = 11;
-    for (size_t n = 0; n <= 14; n++) {
-        char *text = malloc(n + 1);
-        memset(text, 'z', n + 1);
-        cr_expect_eq(rh_value_print(rh_slice_of(euros, sizeof euros), n ? text : NULL, n), wanted);
-        cr_expect_eq(text[n], 'z', "%zu", n);
-        if (n > 0) {
-            size_t length = strlen(text);
-            cr_expect_lt(length, n);
-            cr_expect(rh_utf8_is(rh_slice_of(text, length)), "%zu", n);
-            cr_expect(n > wanted || length + 3 >= n, "no more than the torn character is lost: %zu of %zu", length, n);
+    static const char *const texts[] = { "\xc2\xa9\xc2\xa9\xc2\xa9", "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+                                         "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80" };
+    for (size_t t = 0; t < 3; t++) {
+        uint8_t encoded[32];
+        rh_enc  e      = rh_enc_of(encoded, sizeof encoded);
+        size_t  wanted = strlen(texts[t]) + 2, width = t + 2;
+        rh_enc_string(&e, rh_str(texts[t]));
+        for (size_t n = 0; n <= wanted + 3; n++) {
+            char *text = malloc(n + 1);
+            memset(text, 'z', n + 1);
+            cr_expect_eq(rh_value_print(rh_enc_written(&e), n ? text : NULL, n), wanted);
+            cr_expect_eq(text[n], 'z', "%zu", n);
+            if (n > 0) {
+                size_t length = strlen(text);
+                cr_expect_lt(length, n);
+                cr_expect(rh_utf8_is(rh_slice_of(text, length)), "%s, %zu", texts[t], n);
+                cr_expect(n > wanted ? length == wanted : length + width >= n, "no more is lost than the torn character");
+            }
+            free(text);
         }
-        free(text);
     }
 }
 
