@@ -353,11 +353,23 @@ static bool begins_well(struct link *link, const rh_amqp_transfer *transfer)
     return true;
 }
 
-static bool fits(struct link *link, size_t n)
+static bool fits(const struct link *link, size_t n)
 {
-    if (link->max_message_size == 0 || n <= link->max_message_size) return true;
-    rh_link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the link's max-message-size");
-    return false;
+    return link->max_message_size == 0 || n <= link->max_message_size;
+}
+
+/* The link goes, or, where its owner has asked for that, only the delivery: its rest is not kept. */
+static void oversize(struct link *link, const char *words)
+{
+    if (!link->reject_oversize) rh_link_fail(link, RH_E_MESSAGE_SIZE, words);
+    link->swallowing = link->reject_oversize;
+}
+
+static void reject_oversize(struct link *link, uint32_t id, bool settled)
+{
+    link->swallowing = false;
+    link_engine(link)->counts.deliveries_in++;
+    if (!settled) (void)rh_link_settle(slot_handle(link), id, id, RH_REJECTED, "amqp:link:message-size-exceeded", "the message is larger than the link's max-message-size");
 }
 
 static void gather_begin(struct link *link, const rh_amqp_transfer *transfer)
@@ -383,20 +395,39 @@ static bool continues_well(struct link *link, const rh_amqp_transfer *transfer)
     return false;
 }
 
+static void gather_keep(struct link *link, rh_slice payload)
+{
+    if (!fits(link, link->gathered + payload.n)) oversize(link, "a message larger than the link's max-message-size");
+    else if (payload.n > link->gather_n - link->gathered) oversize(link, "a message larger than the receiver can put together");
+    else if (payload.n > 0) {
+        memcpy(link->gather + link->gathered, payload.p, payload.n);
+        link->gathered += payload.n;
+    }
+}
+
 static void gather_more(struct link *link, const rh_amqp_transfer *transfer, rh_slice payload)
 {
-    if (!fits(link, link->gathered + payload.n)) return;
-    if (payload.n > link->gather_n - link->gathered) {
-        rh_link_fail(link, RH_E_MESSAGE_SIZE, "a message larger than the receiver can put together");
+    if (!link->swallowing) gather_keep(link, payload);
+    link->in_settled |= transfer->settled;
+    if (link->dying || transfer->more) return;
+    link->gathering = false; /* before the calls: they may give another buffer */
+    if (link->swallowing) {
+        reject_oversize(link, link->in_id, link->in_settled);
         return;
     }
-    if (payload.n > 0) memcpy(link->gather + link->gathered, payload.p, payload.n);
-    link->gathered += payload.n;
-    link->in_settled |= transfer->settled;
-    if (transfer->more) return;
-    link->gathering      = false; /* before the call: it may give another buffer */
     rh_incoming incoming = { link->in_id, link->in_format, rh_slice_of(link->in_tag, link->in_tag_n), link->in_settled, true,
                              rh_slice_of(link->gather, link->gathered) };
+    delivered(link, &incoming);
+}
+
+static void single(struct link *link, const rh_amqp_transfer *transfer, rh_slice payload)
+{
+    if (!fits(link, payload.n)) {
+        oversize(link, "a message larger than the link's max-message-size");
+        if (link->swallowing) reject_oversize(link, transfer->delivery_id, transfer->settled);
+        return;
+    }
+    rh_incoming incoming = { transfer->delivery_id, transfer->message_format, transfer->delivery_tag, transfer->settled, false, payload };
     delivered(link, &incoming);
 }
 
@@ -405,13 +436,11 @@ static void transfer_taken(struct link *link, const rh_amqp_transfer *transfer, 
     bool first = !link->gathering;
     if (first ? !begins_well(link, transfer) : !continues_well(link, transfer)) return;
     if (transfer->aborted) {
-        link->gathering = false;
+        link->gathering = link->swallowing = false;
         return;
     }
     if (first && !transfer->more) {
-        if (!fits(link, payload.n)) return;
-        rh_incoming incoming = { transfer->delivery_id, transfer->message_format, transfer->delivery_tag, transfer->settled, false, payload };
-        delivered(link, &incoming);
+        single(link, transfer, payload);
         return;
     }
     if (first) gather_begin(link, transfer);

@@ -146,6 +146,7 @@ struct link {
     uint8_t *gather;
     size_t   gather_n, gathered;
     bool     gathering, in_settled;
+    bool     reject_oversize, swallowing; /* swallowing: the rest of a delivery that is too large */
     uint32_t in_id, in_format;
     uint8_t  in_tag[TAG_MAX];
     uint8_t  in_tag_n;

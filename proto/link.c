@@ -181,6 +181,7 @@ static rh_status say_attach(struct link *link, const rh_link_opts *opts)
 static void link_options(struct link *link, const rh_link_opts *opts)
 {
     link->max_message_size = opts->max_message_size;
+    link->reject_oversize  = opts->reject_oversize;
     link->gather           = opts->gather;
     link->gather_n         = opts->gather ? opts->gather_n : 0;
 }

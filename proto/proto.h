@@ -600,6 +600,8 @@ typedef struct rh_link_opts {
     rh_slice              desired_capabilities;  /* encoded: a symbol or an array of them */
     rh_slice              offered_capabilities;
     uint64_t              max_message_size;      /* announced and, for a receiver, enforced; 0: no limit */
+    bool                  reject_oversize;       /* receiver: a message that is too large is swallowed and rejected with
+                                                    amqp:link:message-size-exceeded; otherwise the link is detached with it */
     uint8_t              *gather;                /* receiver: where deliveries of several frames are put together */
     size_t                gather_n;
     void                 *user;                  /* accept only, unless NULL; attach has its own argument */
