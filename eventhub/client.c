@@ -233,6 +233,7 @@ static rh_status make_tls(rh_client *client, const rh_client_opts *opts, bool pl
     rh_tls_opts tls = {
         .size = sizeof tls,
         .ca_file = opts->ca_file,
+        .ca_pem = opts->ca_pem,
         .cert_file = opts->cert_file,
         .key_file = opts->key_file,
         .keylog_file = opts->keylog_file,
@@ -305,6 +306,7 @@ void rh_client_destroy(rh_client *client)
 {
     if (!client || client->destroyed) return;
     client->destroyed = true;
+    if (client->died) *client->died = true;
     rh_client_enter(client);
     rh_client_cut(client);
     rh_client_leave(client);
@@ -319,14 +321,19 @@ rh_status rh_client_connect(rh_client *client)
     return rh_client_dial(client);
 }
 
-/* Turns the loop until the state is at least this one. */
+/* Turns the loop until the state is at least this one. RH_E_CANCELLED: a callback destroyed the client, which is no more. */
 static rh_status wait_for(rh_client *client, rh_client_state state, rh_time deadline)
 {
+    rh_loop  *loop   = client->loop;
     rh_status status = RH_OK;
-    while (client->state < state && status == RH_OK) {
-        if (rh_loop_now(client->loop) >= deadline) return RH_E_TIMEOUT;
-        status = rh_loop_turn(client->loop, deadline);
+    bool      died   = false;
+    client->died     = &died;
+    while (!died && client->state < state && status == RH_OK) {
+        if (rh_loop_now(loop) >= deadline) status = RH_E_TIMEOUT;
+        else status = rh_loop_turn(loop, deadline);
     }
+    if (died) return RH_E_CANCELLED;
+    client->died = NULL;
     return status;
 }
 
@@ -335,6 +342,7 @@ rh_status rh_client_connect_wait(rh_client *client, uint32_t timeout_ms, rh_erro
     if (rh_loop_in_callback(client->loop)) return refuse(error, RH_E_REENTRANT, rh_status_words(RH_E_REENTRANT));
     rh_status status = rh_client_connect(client);
     if (status == RH_OK) status = wait_for(client, RH_CLIENT_OPEN, rh_client_deadline(client, timeout_ms));
+    if (status == RH_E_CANCELLED) return refuse(error, status, "the client was destroyed meanwhile");
     if (status == RH_OK && client->state == RH_CLIENT_OPEN) return RH_OK;
     if (client->state >= RH_CLIENT_CLOSING) {
         rh_error why;
@@ -371,7 +379,8 @@ rh_status rh_client_close_wait(rh_client *client, uint32_t timeout_ms, rh_error 
         rh_client_close(client, rh_client_deadline(client, timeout_ms), note_closed, &story);
         /* The deadline cuts the connection, so CLOSED is always reached. */
         rh_status status = wait_for(client, RH_CLIENT_CLOSED, RH_TIME_NEVER);
-        client->closed   = NULL;
+        if (status == RH_E_CANCELLED) return refuse(error, status, "the client was destroyed meanwhile");
+        client->closed = NULL;
         if (status) rh_error_own(&story, status, "the loop failed: ", rh_status_words(status), NULL);
     }
     if (error) *error = story;
@@ -382,13 +391,16 @@ rh_status rh_client_close_wait(rh_client *client, uint32_t timeout_ms, rh_error 
 
 rh_status rh_client_wait(rh_client *client, const bool *done, rh_time deadline)
 {
+    rh_loop  *loop   = client->loop; /* the client may be destroyed by a callback */
     rh_status status = RH_OK;
-    if (rh_loop_in_callback(client->loop)) return RH_E_REENTRANT;
-    while (!*done && status == RH_OK) {
-        if (rh_loop_now(client->loop) >= deadline) return RH_E_TIMEOUT;
-        status = rh_loop_turn(client->loop, deadline);
+    bool      late   = false;
+    if (rh_loop_in_callback(loop)) return RH_E_REENTRANT;
+    while (!*done && status == RH_OK && !late) {
+        /* What ends at this very deadline knows better words than ours: it gets one more turn. */
+        late   = rh_loop_now(loop) >= deadline;
+        status = rh_loop_turn(loop, late ? RH_NOWAIT : deadline);
     }
-    return status;
+    return *done || status != RH_OK ? status : RH_E_TIMEOUT;
 }
 
 rh_time rh_client_deadline(const rh_client *client, uint32_t timeout_ms)

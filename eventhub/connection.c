@@ -279,7 +279,8 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
     rh_client_enter(client);
     client->pipe    = NULL;
     client->pipe_up = false;
-    if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
+    if (client->destroyed) own_error(client, &story, RH_E_CLOSED, "the client was destroyed: ");
+    else if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
     else rh_error_refine(&story);
     if (client->state < RH_CLIENT_CLOSING) rh_client_end(client, &story);
 

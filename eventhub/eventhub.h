@@ -86,13 +86,14 @@ typedef struct rh_client_opts {
     const char *connection_string;         /* or the namespace, a hub and a credential */
     const char *fully_qualified_namespace; /* "NAME.servicebus.windows.net[:PORT]" */
     const char *hub;                       /* wins nothing: naming another hub than EntityPath is RH_E_CONFLICT */
-    const rh_credential *credential;       /* copied; tokens instead of the connection string's key */
+    const rh_credential *credential;       /* copied; for a connection string without key and signature */
 
     const char *dial_host; /* default: the endpoint's host. Where the socket goes; audience and addresses keep the endpoint */
     uint16_t    dial_port; /* default: the endpoint's, else 5671 with TLS, 5672 without */
     const char *tls_name;  /* default: the dialed host. Sent as SNI and verified in the certificate */
     const char *hostname;  /* default: the endpoint's host. The hostname field of AMQP's open */
     const char *ca_file;   /* PEM; default: $SSL_CERT_FILE, else the system's */
+    rh_slice    ca_pem;    /* the same from memory; lent for the call */
     const char *cert_file; /* client certificate, PEM, with key_file */
     const char *key_file;
     const char *keylog_file; /* TLS secrets for a debugger; NULL: none */

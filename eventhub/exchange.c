@@ -286,15 +286,14 @@ void rh_exchange_lost(rh_exchange *x, const rh_error *error)
 
 /* -- answers ------------------------------------------------------------------------------------- */
 
-/* [3.2.4] correlation-id is the sixth field; ours are decimal strings. */
-static rh_slice correlation_of(rh_slice properties)
+/* The text of the answer's correlation-id; ours are decimal strings. */
+static rh_slice correlation_of(const rh_message *message)
 {
-    rh_dec   d = rh_dec_of(properties), fields;
-    uint32_t n = rh_dec_list(&d, &fields);
+    rh_amqp_properties properties;
+    if (rh_message_properties(message, &properties) != RH_OK) return rh_str(NULL);
+    rh_dec   d = rh_dec_of(properties.correlation_id);
     rh_value id;
-    for (int i = 0; i < 5 && n > 5; i++) rh_dec_skip(&fields);
-    if (n <= 5 || !rh_dec_value(&fields, &id) || id.type != RH_STRING) return rh_str(NULL);
-    return id.bytes;
+    return rh_dec_value(&d, &id) && id.type == RH_STRING ? id.bytes : rh_str(NULL);
 }
 
 static rh_slice text_of(rh_slice map, const char *key, const char *other)
@@ -337,7 +336,7 @@ static void on_delivery(rh_endpoint *endpoint, rh_link *link, const rh_incoming 
     if (!in->settled) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
     if (rh_link_credit_left(link) < ANSWERS_MAX / 2) (void)rh_link_credit(link, ANSWERS_MAX);
 
-    rh_call *call = read_answer(in->payload, &answer) ? call_of(x, correlation_of(answer.message.properties)) : NULL;
+    rh_call *call = read_answer(in->payload, &answer) ? call_of(x, correlation_of(&answer.message)) : NULL;
     if (call) tell(call, &answer, NULL);
     else rh_client_log(x->client, RH_LOG_WARNING, "exchange.stray", "an answer that nobody waits for came from ", x->node, NULL);
 }

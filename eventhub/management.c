@@ -39,7 +39,8 @@ static void tell(rh_inquiry *q, const void *properties, const rh_error *error)
         q->done = true;
         rh_timer_cancel(q->client->loop, &q->timer);
         rh_credential_cancel(&q->request);
-        bool heard = !q->client->destroyed;
+        /* A dead client is silent, but a call of ours that waits further down the stack must end. */
+        bool heard = !q->client->destroyed || q->waited;
         if (heard && q->about_partition) q->partition_done(q->user, properties, error);
         else if (heard) q->hub_done(q->user, properties, error);
     }
@@ -352,12 +353,13 @@ static void start(rh_inquiry *q)
     rh_client_poke(q->client, &q->timer);
 }
 
-void rh_client_hub_properties(rh_client *client, uint32_t timeout_ms, rh_hub_properties_fn done, void *user)
+static void ask_hub(rh_client *client, uint32_t timeout_ms, rh_hub_properties_fn done, void *user, bool waited)
 {
     rh_inquiry *q = make(client, NULL, timeout_ms, user);
     rh_error    error;
     if (q) {
         q->hub_done = done;
+        q->waited   = waited;
         start(q);
     } else {
         rh_error_own(&error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
@@ -365,17 +367,28 @@ void rh_client_hub_properties(rh_client *client, uint32_t timeout_ms, rh_hub_pro
     }
 }
 
-void rh_client_partition_properties(rh_client *client, const char *partition, uint32_t timeout_ms, rh_partition_properties_fn done, void *user)
+static void ask_partition(rh_client *client, const char *partition, uint32_t timeout_ms, rh_partition_properties_fn done, void *user, bool waited)
 {
     rh_inquiry *q = make(client, partition ? partition : "", timeout_ms, user);
     rh_error    error;
     if (q) {
         q->partition_done = done;
+        q->waited         = waited;
         start(q);
     } else {
         rh_error_own(&error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
         done(user, NULL, &error);
     }
+}
+
+void rh_client_hub_properties(rh_client *client, uint32_t timeout_ms, rh_hub_properties_fn done, void *user)
+{
+    ask_hub(client, timeout_ms, done, user, false);
+}
+
+void rh_client_partition_properties(rh_client *client, const char *partition, uint32_t timeout_ms, rh_partition_properties_fn done, void *user)
+{
+    ask_partition(client, partition, timeout_ms, done, user, false);
 }
 
 /* -- waiting for it ------------------------------------------------------------------------------ */
@@ -432,7 +445,7 @@ rh_status rh_client_hub_properties_wait(rh_client *client, rh_hub_properties *ou
 {
     waiting w = { .hub = out };
     if (rh_loop_in_callback(client->loop)) return refuse_reentrant(error);
-    rh_client_hub_properties(client, timeout_ms, hub_came, &w);
+    ask_hub(client, timeout_ms, hub_came, &w, true);
     return finish(client, &w, error);
 }
 
@@ -441,7 +454,7 @@ rh_status rh_client_partition_properties_wait(rh_client *client, const char *par
 {
     waiting w = { .partition = out };
     if (rh_loop_in_callback(client->loop)) return refuse_reentrant(error);
-    rh_client_partition_properties(client, partition, timeout_ms, partition_came, &w);
+    ask_partition(client, partition, timeout_ms, partition_came, &w, true);
     return finish(client, &w, error);
 }
 

@@ -20,6 +20,7 @@ struct rh_inquiry {
     size_t           bytes_n;
     rh_call          call;
     bool             calling;
+    bool             waited; /* by a call further down the stack: told even when the client is destroyed */
     bool             done; /* told; freed as soon as the call is idle */
     rh_time          deadline;
     rh_timer         timer;

@@ -349,6 +349,7 @@ Test(client, destroyed_at_every_turn_leaves_nothing)
         turn(turns);
         cr_expect(world_close(&w), "after %u turns", turns);
         cr_expect_eq(a.gones, 1, "after %u turns", turns);
+        cr_expect_eq(a.error.status, RH_E_CLOSED, "after %u turns: %s", turns, rh_status_name(a.error.status));
     }
 }
 

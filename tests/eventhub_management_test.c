@@ -173,3 +173,30 @@ Test(management, the_client_may_be_destroyed_by_the_answer)
     cr_expect_eq(answers, 1, "the dead client is silent");
     cr_expect(world_close(&w));
 }
+
+static void destroy_from_timer(void *user, rh_time now)
+{
+    (void)user, (void)now;
+    rh_client_destroy(w.client);
+    w.client = NULL;
+}
+
+Test(management, a_call_that_waits_ends_when_a_callback_destroys_the_client)
+{
+    for (int which = 0; which < 3; which++) {
+        rh_timer          timer = { .fn = destroy_from_timer };
+        rh_hub_properties hub;
+        rh_status         status;
+        world_open(&w, NULL);
+        w.service.management_silent = true;
+        if (which == 1) w.toy.dial_hangs = true;
+        if (which == 2) cr_assert(world_is_connected(&w, 5));
+        if (which == 2) w.toy.silent = true;
+        rh_timer_set(&w.toy.loop, &timer, w.toy.now + RH_SECONDS(1));
+        if (which == 0) status = rh_client_hub_properties_wait(w.client, &hub, 5000, NULL);
+        if (which == 1) status = rh_client_connect_wait(w.client, 5000, NULL);
+        if (which == 2) status = rh_client_close_wait(w.client, 5000, NULL);
+        cr_expect_eq(status, which == 0 ? RH_E_CLOSED : RH_E_CANCELLED, "%d: %s", which, rh_status_name(status));
+        cr_expect(world_close(&w));
+    }
+}
