@@ -179,7 +179,7 @@ void rh_enc_symbols(rh_enc *e, const rh_slice *symbols, uint32_t count)
 
     uint8_t     element = longest <= 0xff ? 0xa3 : 0xb3;
     size_t      size    = bytes + count * rh_constructor_prefix(element) + 2; /* with count and constructor */
-    bool        narrow  = size <= 0xff && count <= 0xff;
+    bool        narrow  = size <= 0xff; /* then the count is too: each takes a byte */
     rh_enc_mark mark    = begin(e, narrow ? 0xe0 : 0xf0);
     rh_enc_u8(e, element);
     for (uint32_t i = 0; i < count; i++) rh_enc_element_variable(e, element, symbols[i]);

@@ -314,6 +314,7 @@ Test(enc, symbols_take_the_shortest_array)
         rh_enc_symbols(&f, one, 1);
         cr_expect_eq(f.status, RH_OK);
         cr_expect_eq(e_bytes[0], n + 3 <= 255 ? 0xe0 : 0xf0, "%zu", n);
+        cr_expect_eq(e_bytes[e_bytes[0] == 0xe0 ? 3 : 9], n <= 255 ? 0xa3 : 0xb3, "%zu", n);
         rh_dec d = rh_dec_of(rh_enc_written(&f));
         cr_expect_eq(rh_dec_array(&d, &array), 1);
         cr_expect(rh_array_next(&array, &symbol));

@@ -87,6 +87,8 @@ Test(print, doubles_people_write_print_as_they_wrote_them)
     expect_double(0.1, "0.1");
     expect_double(0.001, "0.001");
     expect_double(1e-10, "0.0000000001");
+    expect_double(0.29, "0.29");   /* 0.29 * 100 is a little less than 29 */
+    expect_double(1.005, "1.005");
     expect_double(123456.789, "123456.789");
     expect_double(9007199254740991.0, "9007199254740991.0");
     expect_double(9007199254740992.0, "0x1p+53");
