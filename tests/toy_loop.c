@@ -347,6 +347,30 @@ static const char *toy_name(const rh_loop *loop)
     return "toy";
 }
 
+static uint16_t toy_port(const rh_listener *listener)
+{
+    (void)listener;
+    return 5672;
+}
+
+static void toy_listener_close(rh_listener *listener)
+{
+    (void)listener;
+}
+
+static const rh_listener_ops listener_ops = { toy_port, toy_listener_close };
+
+/* There is one listener, and every dial reaches it. */
+static rh_status toy_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn accept, void *user, rh_listener **out, rh_error *error)
+{
+    static rh_listener listener = { &listener_ops };
+    (void)opts, (void)error;
+    of(loop)->accept      = accept;
+    of(loop)->accept_user = user;
+    *out                  = &listener;
+    return RH_OK;
+}
+
 static const rh_loop_ops loop_ops = {
     .destroy      = toy_destroy,
     .run          = toy_run,
@@ -362,6 +386,7 @@ static const rh_loop_ops loop_ops = {
     .timer_set    = toy_timer_set,
     .timer_cancel = toy_timer_cancel,
     .dial         = toy_dial,
+    .listen       = toy_listen,
 };
 
 void toy_loop_init(toy_loop *toy)
