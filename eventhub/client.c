@@ -306,7 +306,6 @@ void rh_client_destroy(rh_client *client)
 {
     if (!client || client->destroyed) return;
     client->destroyed = true;
-    if (client->died) *client->died = true;
     rh_client_enter(client);
     rh_client_cut(client);
     rh_client_leave(client);
@@ -321,20 +320,23 @@ rh_status rh_client_connect(rh_client *client)
     return rh_client_dial(client);
 }
 
-/* Turns the loop until the state is at least this one. RH_E_CANCELLED: a callback destroyed the client, which is no more. */
+/*
+ * Turns the loop until the state is at least this one. A callback may destroy the client meanwhile; its memory
+ * is kept until we have looked. RH_E_CANCELLED then, and the client is no more.
+ */
 static rh_status wait_for(rh_client *client, rh_client_state state, rh_time deadline)
 {
-    rh_loop  *loop   = client->loop;
     rh_status status = RH_OK;
-    bool      died   = false;
-    client->died     = &died;
-    while (!died && client->state < state && status == RH_OK) {
-        if (rh_loop_now(loop) >= deadline) status = RH_E_TIMEOUT;
-        else status = rh_loop_turn(loop, deadline);
+    client->waiting  = true;
+    while (!client->destroyed && client->state < state && status == RH_OK) {
+        if (rh_loop_now(client->loop) >= deadline) status = RH_E_TIMEOUT;
+        else status = rh_loop_turn(client->loop, deadline);
     }
-    if (died) return RH_E_CANCELLED;
-    client->died = NULL;
-    return status;
+    client->waiting = false;
+    if (!client->destroyed) return status;
+    rh_client_enter(client);
+    rh_client_leave(client);
+    return RH_E_CANCELLED;
 }
 
 rh_status rh_client_connect_wait(rh_client *client, uint32_t timeout_ms, rh_error *error)

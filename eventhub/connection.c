@@ -367,7 +367,7 @@ void rh_client_cut(rh_client *client)
 
 static void finish(rh_client *client)
 {
-    if (client->pipe) return; /* its on_down comes back here */
+    if (client->pipe || client->waiting) return; /* its on_down, or the one who waits, comes back here */
     client->busy++;
     rh_error closed;
     own_error(client, &closed, RH_E_CLOSED, "the client was destroyed: ");

@@ -43,7 +43,7 @@ struct rh_client {
 
     bool               closing; /* rh_client_close() was called; the loop has to act on it */
     bool               destroyed;
-    bool              *died; /* set by destroy for a call that waits below on the stack */
+    bool               waiting; /* a call further down the stack turns the loop and looks again: not to be freed */
     unsigned           busy; /* callbacks of the loop that are running: nothing may be freed */
     rh_client_closed_fn closed;
     void               *closed_user;
