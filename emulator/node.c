@@ -223,6 +223,7 @@ bool rh_emu_node_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         .snd_settle_mode  = attach->frame->snd_settle_mode,
         .rcv_settle_mode  = RH_RCV_FIRST,
         .max_message_size = node->is_asked ? REQUEST_MAX : RH_EMU_MESSAGE_MAX,
+        .reject_oversize  = node->is_asked,
     };
     if (!rh_emu_link_accept(&node->base, &kind, attach, &opts, no)) {
         on_gone(&node->base);

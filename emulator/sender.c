@@ -195,6 +195,7 @@ bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         .snd_settle_mode  = attach->frame->snd_settle_mode,
         .rcv_settle_mode  = RH_RCV_FIRST,
         .max_message_size = message_max(attach->frame),
+        .reject_oversize  = true, /* as the service does: the link goes on */
     };
     if (!rh_emu_link_accept(&sender->base, &kind, attach, &opts, no)) {
         on_gone(&sender->base);

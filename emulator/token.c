@@ -125,21 +125,22 @@ static bool verify(rh_emu_connection *connection, rh_slice text, rh_sas_token *t
     return true;
 }
 
-/* Percent-decodes a path and takes its path; the whole text when it is not well encoded. */
+/* Percent-decodes a text; as it is when it is not well encoded. */
 static rh_slice decoded(rh_slice text, char *buffer, size_t n)
 {
     size_t length = rh_percent_decode(text, buffer, n);
-    return rh_emu_path_of(length == SIZE_MAX ? text : rh_slice_of(buffer, length));
+    return length == SIZE_MAX ? text : rh_slice_of(buffer, length);
 }
 
 bool rh_emu_token_put(rh_emu_connection *connection, rh_slice text, rh_slice audience, rh_emu_refusal *no)
 {
     rh_sas_token token;
-    char         signed_for[RH_SAS_MAX], asked_for[RH_SAS_MAX];
+    char         once[RH_SAS_MAX], twice[RH_SAS_MAX], asked_for[RH_SAS_MAX];
     if (!verify(connection, text, &token, no)) return false;
 
-    rh_slice wide = decoded(token.audience, signed_for, sizeof signed_for);
-    rh_slice path = decoded(audience, asked_for, sizeof asked_for);
+    /* Some clients encode the path already before they sign and ask for it; no name has a percent sign of its own. */
+    rh_slice wide = rh_emu_path_of(decoded(decoded(token.audience, once, sizeof once), twice, sizeof twice));
+    rh_slice path = rh_emu_path_of(decoded(audience, asked_for, sizeof asked_for));
     if (!rh_emu_path_covers(wide, path))
         return rh_emu_refuse(connection->emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidAudience: the token is signed for another resource.");
     int64_t expires_ms = token.expiry_unix_s > INT64_MAX / 1000 ? INT64_MAX : token.expiry_unix_s * 1000;
