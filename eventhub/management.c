@@ -1,5 +1,7 @@
 #include "eventhub/management.h"
 
+#include "eventhub/properties.h"
+
 #include <openssl/crypto.h>
 
 /* What the question around the token and the names takes. */
@@ -55,101 +57,6 @@ static void fail(rh_inquiry *q, const rh_error *error)
 
 /* -- the answer ---------------------------------------------------------------------------------- */
 
-static bool read_text(rh_slice map, const char *key, char *out, size_t n)
-{
-    rh_value value;
-    if (!rh_map_find(map, key, &value) || value.type != RH_STRING || value.bytes.n >= n) return false;
-    memcpy(out, value.bytes.p, value.bytes.n);
-    out[value.bytes.n] = 0;
-    return true;
-}
-
-static bool read_int(rh_slice map, const char *key, int64_t *out)
-{
-    rh_value value;
-    return rh_map_find(map, key, &value) && rh_value_to_int64(&value, out);
-}
-
-bool rh_partition_properties_read(rh_slice map, rh_partition_properties *out)
-{
-    rh_value empty;
-    memset(out, 0, sizeof *out);
-    if (!read_text(map, "name", out->hub, sizeof out->hub) || !read_text(map, "partition", out->id, sizeof out->id) ||
-        !read_int(map, "begin_sequence_number", &out->begin_sequence_number) ||
-        !read_int(map, "last_enqueued_sequence_number", &out->last_enqueued_sequence_number) ||
-        !read_text(map, "last_enqueued_offset", out->last_enqueued_offset, sizeof out->last_enqueued_offset) ||
-        !read_int(map, "last_enqueued_time_utc", &out->last_enqueued_time_ms))
-        return false;
-    /* Older services leave it out. */
-    out->is_empty = rh_map_find(map, "is_partition_empty", &empty) && empty.type == RH_BOOL ? empty.boolean
-                                                                                           : out->last_enqueued_sequence_number < 0;
-    return true;
-}
-
-/* Counts the ids and the bytes their texts take; false when one is not a string. Lists are taken, too: some stand-ins send them. */
-typedef struct ids {
-    rh_array array;
-    rh_dec   list;
-    uint32_t count;
-    bool     is_array;
-} ids;
-
-static bool open_ids(rh_slice map, ids *out)
-{
-    rh_value value;
-    if (!rh_map_find(map, "partition_ids", &value)) return false;
-    out->is_array = value.type == RH_ARRAY;
-    out->count    = out->is_array ? rh_value_array(&value, &out->array) : rh_value_items(&value, &out->list);
-    return out->is_array ? out->array.items.status == RH_OK : out->list.status == RH_OK;
-}
-
-static bool next_id(ids *in, rh_slice *out)
-{
-    rh_value value = { .type = RH_INVALID };
-    bool     ok    = in->is_array ? rh_array_next(&in->array, &value) : rh_dec_value(&in->list, &value);
-    *out           = value.bytes;
-    return ok && value.type == RH_STRING;
-}
-
-/* Copies the answer into one block that the client keeps: the pointers, then the texts. */
-static rh_status keep_hub(rh_client *client, rh_slice map, rh_hub_properties *out)
-{
-    const rh_allocator *allocator = rh_client_allocator(client);
-    ids                 measure, copy;
-    rh_value            name;
-    rh_slice            id;
-    if (!rh_map_find(map, "name", &name) || name.type != RH_STRING || !read_int(map, "created_at", &out->created_at_ms) ||
-        !open_ids(map, &measure))
-        return RH_E_DECODE;
-    size_t n = name.bytes.n + 1 + measure.count * sizeof(char *);
-    for (uint32_t i = 0; i < measure.count; i++) {
-        if (!next_id(&measure, &id)) return RH_E_DECODE;
-        n += id.n + 1;
-    }
-    char *block = allocator->alloc(allocator->user, n);
-    if (!block) return RH_E_MEMORY;
-
-    const char **pointers = (const char **)(void *)block;
-    char        *text     = block + measure.count * sizeof(char *);
-    (void)open_ids(map, &copy);
-    for (uint32_t i = 0; i < copy.count && next_id(&copy, &id); i++) {
-        pointers[i] = text;
-        memcpy(text, id.p, id.n);
-        text[id.n] = 0;
-        text += id.n + 1;
-    }
-    memcpy(text, name.bytes.p, name.bytes.n);
-    text[name.bytes.n]   = 0;
-    out->name            = text;
-    out->partition_count = measure.count;
-    out->partition_ids   = pointers;
-
-    if (client->hub_answer) allocator->free(allocator->user, client->hub_answer, client->hub_answer_n);
-    client->hub_answer   = block;
-    client->hub_answer_n = n;
-    return RH_OK;
-}
-
 static void tell_malformed(rh_inquiry *q, rh_status status)
 {
     rh_error_own(&q->error, status, "the answer of $management cannot be read: ", rh_status_words(status), NULL);
@@ -166,7 +73,7 @@ static void tell_partition(rh_inquiry *q, rh_slice map)
 static void tell_hub(rh_inquiry *q, rh_slice map)
 {
     rh_hub_properties properties;
-    rh_status         status = keep_hub(q->client, map, &properties);
+    rh_status         status = rh_hub_properties_keep(q->client, map, &properties);
     if (status == RH_OK) tell(q, &properties, NULL);
     else tell_malformed(q, status);
 }

@@ -30,7 +30,4 @@ struct rh_inquiry {
     void                      *user;
 };
 
-/** What a $management answer says; false when a field is missing or of another type. */
-bool rh_partition_properties_read(rh_slice map, rh_partition_properties *out);
-
 #endif
