@@ -1,0 +1,412 @@
+/**
+ * Links: attach, refuse, detach, credit, drain.
+ */
+#include "tests/peer.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* -- attach ------------------------------------------------------------------------------------ */
+
+Test(link, the_peers_attach_is_echoed_with_what_we_offer)
+{
+    struct peer *peer          = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.max_message_size = 1048576;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 7, "the name", false);
+    rh_amqp_attach attach;
+    cr_assert(peer_heard(peer, RH_AMQP_ATTACH, 0, &attach));
+    cr_expect(rh_slice_is(attach.name, "the name"));
+    cr_expect(attach.role);
+    cr_expect_eq(attach.handle, 0);
+    cr_expect_eq(attach.max_message_size, 1048576);
+    cr_expect_arr_eq(attach.source.p, "\x00\x53\x28\x45", 4);
+    cr_expect(rh_slice_is(rh_link_name(peer->end.link), "the name"));
+    cr_expect(rh_link_is_attached(peer->end.link));
+    peer_free(peer);
+}
+
+Test(link, a_refusal_is_an_attach_without_terminus_and_a_detach)
+{
+    struct peer *peer  = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.refuses = true;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    rh_amqp_attach attach;
+    rh_amqp_detach detach;
+    cr_assert(peer_heard(peer, RH_AMQP_ATTACH, 0, &attach));
+    cr_expect_null(attach.source.p);
+    cr_expect_null(attach.target.p);
+    cr_assert(peer_heard(peer, RH_AMQP_DETACH, 0, &detach));
+    cr_expect(detach.closed);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:unauthorized-access");
+    cr_expect_eq(peer->end.count[ON_DETACH], 0);
+    peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .closed = true });
+    cr_expect_eq(peer->end.count[ON_DETACH], 1);
+    peer_free(peer);
+}
+
+Test(link, a_refused_link_shows_as_detach_only)
+{
+    for (int receives = 0; receives < 2; receives++) {
+        struct pair *pair     = PAIR(.half = true);
+        pair->server.refuses = true;
+        cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+        cr_assert_eq(end_attach(&pair->client, "l", receives), RH_OK);
+        pair_run(pair);
+        cr_expect_eq(pair->client.count[ON_ATTACH], 0);
+        cr_expect_eq(pair->client.count[ON_DETACH], 1);
+        cr_expect_str_eq(pair->client.detached.condition, "amqp:unauthorized-access");
+        cr_expect_str_eq(pair->client.detached.description, "not you");
+        cr_expect_eq(pair->server.count[ON_DETACH], 1);
+        pair_free(pair);
+    }
+}
+
+Test(link, accept_and_refuse_may_come_later)
+{
+    struct pair *pair   = PAIR(.half = true);
+    pair->server.waits = true;
+    cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+    cr_assert_eq(end_attach(&pair->client, "l", false), RH_OK);
+    pair_run(pair);
+    cr_expect(rh_link_is_pending(pair->server.link));
+    cr_expect_eq(pair->client.count[ON_ATTACH], 0);
+    rh_amqp_target target = { .has = 0 };
+    cr_assert_eq(rh_link_accept(pair->server.link, &(rh_link_opts){ .source = &(rh_amqp_source){ .has = 0 }, .target = &target }), RH_OK);
+    cr_expect_eq(rh_link_accept(pair->server.link, &(rh_link_opts){ .target = &target }), RH_E_STATE, "once");
+    pair_run(pair);
+    cr_expect_eq(pair->client.count[ON_ATTACH], 1);
+    cr_expect_eq(rh_link_credit_left(pair->client.link), 100, "credit granted while pending leaves with the answer");
+    pair_free(pair);
+}
+
+Test(link, a_peer_that_detaches_before_our_answer_gets_it_first)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.waits   = true;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .closed = true });
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_ATTACH), 1);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DETACH), 1);
+    cr_expect_eq(peer->end.count[ON_DETACH], 1);
+    cr_expect_eq(peer->end.count[ON_CLOSE], 0);
+    peer_free(peer);
+}
+
+Test(link, a_handle_in_use_ends_the_session)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 3, "a", true);
+    peer_attach(peer, 0, 3, "b", true);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_END), "amqp:session:handle-in-use");
+    cr_expect_eq(peer->end.count[ON_DETACH], 1);
+    peer_free(peer);
+}
+
+Test(link, an_unattached_handle_ends_the_session_and_a_late_one_does_not)
+{
+    static const rh_composite_id ids[] = { RH_AMQP_TRANSFER, RH_AMQP_DETACH, RH_AMQP_FLOW };
+    for (size_t i = 0; i < 3; i++)
+        for (int late = 0; late < 2; late++) {
+            struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+            peer_open(peer, 65536, 0);
+            peer_begin(peer, 0, 100);
+            if (late) {
+                peer_attach(peer, 0, 9, "l", false);
+                peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE, .handle = 9 });
+                peer_hear(peer);
+            }
+            rh_amqp_transfer transfer = transfer_to(9, 0, false);
+            rh_amqp_detach   detach   = { .has = RH_HAS_DETACH_HANDLE, .handle = 9 };
+            rh_amqp_flow     flow     = { .has = RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_NEXT_OUTGOING_ID | RH_HAS_FLOW_OUTGOING_WINDOW | RH_HAS_FLOW_HANDLE, .handle = 9 };
+            const void *fields[] = { &transfer, &detach, &flow };
+            peer_say(peer, 0, ids[i], fields[i]);
+            peer_hear(peer);
+            cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_END), late ? "" : "amqp:session:unattached-handle", "%s", rh_composite_name(ids[i]));
+            peer_free(peer);
+        }
+}
+
+Test(link, what_the_caller_gets_wrong_is_told)
+{
+    struct pair *pair = PAIR(.client.links = 2);
+    char         name[600];
+    rh_link     *out;
+    memset(name, 'n', sizeof name);
+    rh_link_opts opts = { .name = rh_slice_of(name, 513) };
+    cr_expect_eq(rh_link_attach(pair->client.session, &opts, NULL, &out), RH_E_ARGUMENT);
+    cr_expect_eq(end_attach(&pair->client, "", false), RH_E_ARGUMENT);
+    cr_expect_eq(end_attach(&pair->client, "link", false), RH_E_CONFLICT);
+    cr_expect_eq(end_attach(&pair->client, "link", true), RH_OK, "the other direction is another link");
+    cr_expect_eq(end_attach(&pair->client, "third", false), RH_E_LIMIT);
+    pair_free(pair);
+}
+
+Test(link, handles_stay_within_the_peers_handle_max)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    cr_assert_eq(end_begin(&peer->end, NULL), RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    rh_amqp_begin begin = { .has = RH_HAS_BEGIN_REMOTE_CHANNEL | RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW | RH_HAS_BEGIN_HANDLE_MAX, .handle_max = 1 };
+    peer_say(peer, 0, RH_AMQP_BEGIN, &begin);
+    cr_expect_eq(end_attach(&peer->end, "a", false), RH_OK);
+    cr_expect_eq(end_attach(&peer->end, "b", false), RH_OK);
+    cr_expect_eq(end_attach(&peer->end, "c", false), RH_E_LIMIT);
+    peer_free(peer);
+}
+
+/* -- detach ------------------------------------------------------------------------------------ */
+
+Test(link, a_detach_is_answered_and_the_name_is_free_again)
+{
+    struct pair *pair = PAIR();
+    for (int i = 0; i < 200; i++) {
+        rh_link *link = pair->client.link;
+        cr_assert_eq(rh_link_detach(link, i % 2, NULL, NULL), RH_OK);
+        cr_expect_eq(rh_link_detach(link, true, NULL, NULL), RH_E_STATE);
+        pair_run(pair);
+        cr_assert_eq(pair->client.count[ON_DETACH], (uint32_t)i + 1);
+        cr_assert_eq(pair->server.count[ON_DETACH], (uint32_t)i + 1);
+        cr_assert_eq(end_attach(&pair->client, "link", false), RH_OK, "round %d", i);
+        pair_run(pair);
+    }
+    cr_expect_eq(pair->client.count[ON_END] + pair->client.count[ON_CLOSE], 0);
+    pair_free(pair);
+}
+
+Test(link, the_service_steals_a_link_with_its_words)
+{
+    struct pair *pair = PAIR(.receives = true);
+    cr_assert_eq(rh_link_detach(pair->server.link, true, "amqp:link:stolen", "New receiver with higher epoch"), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->client.detached.status, RH_E_SERVICE);
+    cr_expect_str_eq(pair->client.detached.condition, "amqp:link:stolen");
+    cr_expect_str_eq(pair->client.detached.description, "New receiver with higher epoch");
+    cr_expect_eq(pair->server.detached.status, RH_OK);
+    pair_free(pair);
+}
+
+Test(link, a_detach_before_the_answer_to_attach_is_pipelined)
+{
+    struct pair *pair = PAIR(.half = true);
+    cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+    cr_assert_eq(end_attach(&pair->client, "l", false), RH_OK);
+    cr_assert_eq(rh_link_detach(pair->client.link, true, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->client.count[ON_ATTACH], 0);
+    cr_expect_eq(pair->client.count[ON_DETACH], 1);
+    cr_expect_eq(pair->server.count[ON_ATTACH], 1);
+    cr_expect_eq(pair->server.count[ON_DETACH], 1);
+    pair_free(pair);
+}
+
+Test(link, detaches_that_cross_end_once_on_each_side)
+{
+    struct pair *pair = PAIR();
+    cr_assert_eq(rh_link_detach(pair->client.link, true, NULL, NULL), RH_OK);
+    cr_assert_eq(rh_link_detach(pair->server.link, true, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->client.count[ON_DETACH], 1);
+    cr_expect_eq(pair->server.count[ON_DETACH], 1);
+    cr_expect_eq(pair->client.count[ON_END] + pair->client.count[ON_CLOSE], 0);
+    pair_free(pair);
+}
+
+Test(link, no_frame_leaves_on_a_link_that_the_peer_detached)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    peer_credit(peer, 0, 10);
+    cr_assert_eq(end_send(&peer->end, "queued", false), RH_OK);
+    peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .closed = true });
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), 0);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DETACH), 1);
+    cr_expect_eq(peer->end.outcomes[RH_DROPPED], 1);
+    peer_free(peer);
+}
+
+/* -- credit [2.6.7] ---------------------------------------------------------------------------- */
+
+Test(link, a_transfer_beyond_credit_waits)
+{
+    struct pair *pair = PAIR(.credit = 2);
+    pair->server.credit = 0; /* no more than the first two */
+    cr_expect_eq(end_send(&pair->client, "a", false), RH_OK);
+    cr_expect_eq(end_send(&pair->client, "b", false), RH_OK);
+    cr_expect_eq(end_send(&pair->client, "c", false), RH_AGAIN);
+    pair_run(pair);
+    cr_expect_eq(end_send(&pair->client, "c", false), RH_AGAIN);
+    cr_assert_eq(rh_link_credit(pair->server.link, 1), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(end_send(&pair->client, "c", false), RH_OK);
+    cr_expect_eq(end_send(&pair->client, "d", false), RH_AGAIN);
+    pair_free(pair);
+}
+
+Test(link, without_credit_nothing_is_queued)
+{
+    struct pair *pair = PAIR(.no_credit = true);
+    cr_expect_eq(pair->client.count[ON_ATTACH], 1);
+    cr_expect_eq(end_send(&pair->client, "a", false), RH_AGAIN);
+    pair_free(pair);
+}
+
+Test(link, the_same_flow_again_changes_nothing)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    for (int i = 0; i < 5; i++) peer_credit(peer, 0, 3);
+    cr_expect_eq(peer->end.count[ON_CREDIT], 1);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 3);
+    cr_expect_eq(end_send(&peer->end, "x", true), RH_OK);
+    peer_hear(peer);
+    peer_credit(peer, 0, 3);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 2, "a flow from before our transfer");
+    peer_credit(peer, 1, 0);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 0, "credit may be taken back");
+    peer_free(peer);
+}
+
+Test(link, credit_from_a_sender_is_ignored)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.credit  = 5;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", false);
+    peer_credit(peer, 0, 10000);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 5);
+    cr_expect_eq(peer->end.count[ON_CREDIT], 0);
+    peer_free(peer);
+}
+
+Test(link, a_transfer_beyond_credit_is_the_senders_mistake)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.credit  = 0;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", false);
+    cr_assert_eq(rh_link_credit(peer->end.link, 1), RH_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        rh_amqp_transfer transfer = transfer_to(0, i, false);
+        peer_say_transfer(peer, &transfer, "x");
+    }
+    peer_hear(peer);
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 1);
+    cr_expect_eq(peer->end.detached.status, RH_E_TRANSFER_LIMIT);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:link:transfer-limit-exceeded");
+    cr_expect_eq(peer->end.count[ON_END], 0, "the session lives");
+    peer_free(peer);
+}
+
+Test(link, credit_taken_back_does_not_punish_what_is_on_its_way)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.credit  = 0;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", false);
+    cr_assert_eq(rh_link_credit(peer->end.link, 3), RH_OK);
+    cr_assert_eq(rh_link_credit(peer->end.link, 0), RH_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        rh_amqp_transfer transfer = transfer_to(0, i, false);
+        peer_say_transfer(peer, &transfer, "x");
+    }
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 3);
+    cr_expect_eq(peer->end.count[ON_DETACH], 0);
+    peer_free(peer);
+}
+
+Test(link, a_drained_sender_gives_its_credit_back_after_what_it_has)
+{
+    struct pair *pair = PAIR(.credit = 10);
+    pair->server.credit = 0;
+    cr_assert_eq(end_send(&pair->client, "last", false), RH_OK);
+    cr_assert_eq(rh_link_drain(pair->server.link), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->server.count[ON_DELIVERY], 1);
+    cr_expect_eq(pair->server.count[ON_DRAINED], 1);
+    cr_expect_eq(rh_link_credit_left(pair->server.link), 0);
+    cr_expect_eq(rh_link_credit_left(pair->client.link), 0);
+    cr_assert_eq(rh_link_credit(pair->server.link, 1), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(end_send(&pair->client, "again", false), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->server.count[ON_DELIVERY], 2);
+    pair_free(pair);
+}
+
+Test(link, draining_without_credit_is_answered_too)
+{
+    struct pair *pair = PAIR(.no_credit = true);
+    cr_assert_eq(rh_link_drain(pair->server.link), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->server.count[ON_DRAINED], 1);
+    pair_free(pair);
+}
+
+Test(link, a_link_per_handle_shares_a_session_fairly)
+{
+    struct pair *pair = PAIR(.client.links = 64, .server.links = 64, .client.output_bytes = 65536, .server.output_bytes = 65536, .half = true);
+    rh_link *links[60];
+    char     name[32];
+    cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof name, "link-%d", i);
+        cr_assert_eq(end_attach(&pair->client, name, false), RH_OK);
+        links[i] = pair->client.link;
+        pair_run(pair);
+    }
+    for (int round = 0; round < 4; round++)
+        for (int i = 0; i < 60; i++) {
+            pair->client.link = links[i];
+            cr_assert_eq(end_send(&pair->client, "x", false), RH_OK);
+        }
+    pair_run(pair);
+    cr_expect_eq(pair->server.count[ON_DELIVERY], 240);
+    cr_expect_eq(pair->client.outcomes[RH_ACCEPTED], 240);
+    pair_free(pair);
+}
+
+Test(link, a_full_ring_says_again_and_takes_the_attach_later)
+{
+    struct pair *pair = PAIR(.client.links = 100, .client.output_bytes = 4096, .server.links = 100, .half = true);
+    char         name[100];
+    int          attached = 0, waits = 0;
+    cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+    while (attached < 100) {
+        snprintf(name, sizeof name, "a-link-with-a-name-that-takes-its-share-of-the-ring-%d", attached);
+        rh_status status = end_attach(&pair->client, name, false);
+        if (status == RH_OK) {
+            attached++;
+            continue;
+        }
+        cr_assert_eq(status, RH_AGAIN);
+        waits++;
+        pair_run(pair);
+    }
+    pair_run(pair);
+    cr_expect_gt(waits, 0);
+    cr_expect_eq(pair->client.count[ON_ATTACH], 100);
+    pair_free(pair);
+}
