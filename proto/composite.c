@@ -282,6 +282,7 @@ bool rh_composite_encode(rh_enc *e, rh_composite_id id, const void *in)
     case RH_AMQP_TRANSFER:    return rh_hot_transfer_encode(e, in);
     case RH_AMQP_DISPOSITION: return rh_hot_disposition_encode(e, in);
     case RH_AMQP_FLOW:        return rh_hot_flow_encode(e, in);
+    case RH_AMQP_PROPERTIES:  return rh_hot_properties_encode(e, in);
     default:                  return rh_table_encode(e, id, in);
     }
 }

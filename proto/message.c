@@ -1,4 +1,5 @@
 #include "proto/compound.h"
+#include "proto/put.h"
 #include "proto/table.h"
 
 /* -- finding the sections -------------------------------------------------------------------- */
@@ -39,55 +40,77 @@ static uint64_t read_unusual_code(rh_dec *d)
 static inline uint64_t read_code(rh_dec *d)
 {
     const uint8_t *p = d->p;
-    if (RH_LIKELY(rh_dec_left(d) >= 4) && RH_LIKELY(p[0] == 0x00 && p[1] == 0x53) && RH_LIKELY(is_section(p[2]))) {
+    if (RH_LIKELY(rh_dec_left(d) >= 3) && RH_LIKELY(p[0] == 0x00 && p[1] == 0x53) && RH_LIKELY(is_section(p[2]))) {
         d->p += 3;
         return p[2];
     }
     return read_unusual_code(d);
 }
 
-/* A list, map or binary by its own size, constructor included; what a list or map holds is not looked at. */
-static inline rh_slice read_sized(rh_dec *d, uint8_t narrow_code)
+/* [3.2.1 - 3.2.9] the narrow constructor of each section's one type. */
+static const uint8_t narrow_codes[] = { 0xc0, 0xc1, 0xc1, 0xc0, 0xc1, 0xa0, 0xc0, 0, 0xc1 };
+
+static rh_slice read_unusual_section(rh_dec *d, uint64_t code)
 {
-    const uint8_t *p    = d->p;
-    size_t         left = rh_dec_left(d);
-    if (left >= 2 && p[0] == narrow_code) return rh_dec_take(d, 2 + (size_t)p[1]);
-    if (left >= 5 && p[0] == narrow_code + 0x10) return rh_dec_take(d, 5 + (size_t)rh_get32(p + 1));
-    if (left >= 1 && p[0] == 0x45 && narrow_code == 0xc0) return rh_dec_take(d, 1);
+    if (code == RH_CODE_AMQP_VALUE) return rh_dec_raw(d);
+    if (code && narrow_codes[code - RH_CODE_HEADER] == 0xc0 && rh_dec_left(d) && *d->p == 0x45) return rh_dec_take(d, 1);
     rh_dec_fail(d, RH_E_DECODE);
     return rh_slice_of(NULL, 0);
 }
 
-/* [3.2.1 - 3.2.9] each section has its one type; of data the content, of all others the encoded value. */
+/* A section's value by its own size: of data the content, of all others as encoded. What a list or map holds is not
+ * looked at. */
 static inline rh_slice read_section(rh_dec *d, uint64_t code)
 {
-    switch (code) {
-    case RH_CODE_HEADER:
-    case RH_CODE_PROPERTIES:
-    case RH_CODE_AMQP_SEQUENCE: return read_sized(d, 0xc0);
-    case RH_CODE_DATA:          return rh_dec_binary(d);
-    case RH_CODE_AMQP_VALUE:    return rh_dec_raw(d);
-    default:                    return read_sized(d, 0xc1);
+    const uint8_t *p      = d->p;
+    size_t         left   = rh_dec_left(d), head, n;
+    uint8_t        narrow = code ? narrow_codes[code - RH_CODE_HEADER] : 0;
+    if (RH_UNLIKELY(left < 2) || RH_UNLIKELY(narrow == 0)) return read_unusual_section(d, code);
+    if (p[0] == narrow) {
+        head = 2;
+        n    = p[1];
+    } else if (p[0] == narrow + 0x10 && left >= 5) {
+        head = 5;
+        n    = rh_get32(p + 1);
+    } else {
+        return read_unusual_section(d, code);
     }
+    if (RH_UNLIKELY(left - head < n)) {
+        rh_dec_fail(d, RH_E_DECODE);
+        return rh_slice_of(NULL, 0);
+    }
+    d->p = p + head + n;
+    return code == RH_CODE_DATA ? rh_slice_of(p + head, n) : rh_slice_of(p, head + n);
+}
+
+static bool is_body(uint64_t code)
+{
+    return code >= RH_CODE_DATA && code <= RH_CODE_AMQP_VALUE;
 }
 
 /* [3.2] sections come in the order of their codes, each once; only data and sequences repeat, and the
  * three kinds of body exclude each other. */
 static inline bool section_follows(uint64_t code, uint64_t last)
 {
-    if (code == last) return code == RH_CODE_DATA || code == RH_CODE_AMQP_SEQUENCE;
-    return code > last && !(last >= RH_CODE_DATA && code <= RH_CODE_AMQP_VALUE);
+    if (RH_LIKELY(code > last)) return last < RH_CODE_DATA || !is_body(code);
+    return code == last && (code == RH_CODE_DATA || code == RH_CODE_AMQP_SEQUENCE);
 }
 
-static inline void add_body(rh_message *message, rh_body_kind kind, rh_slice content, const uint8_t *from, const uint8_t *to)
+static inline void add_body(rh_message *message, uint64_t code, rh_slice content, const uint8_t *from, const uint8_t *to)
 {
     if (message->body_sections++ == 0) {
-        message->body_kind  = kind;
+        message->body_kind  = (rh_body_kind)(RH_BODY_DATA + (code - RH_CODE_DATA));
         message->body       = content;
         message->body_raw.p = from;
     }
     message->body_raw.n = (size_t)(to - message->body_raw.p);
 }
+
+/* Where the message keeps each section that is not a body. */
+static const uint8_t places[] = {
+    offsetof(rh_message, header), offsetof(rh_message, delivery_annotations), offsetof(rh_message, message_annotations),
+    offsetof(rh_message, properties), offsetof(rh_message, application_properties), 0, 0, 0, offsetof(rh_message, footer),
+};
 
 rh_status rh_message_view(rh_slice encoded, rh_message *out)
 {
@@ -98,21 +121,12 @@ rh_status rh_message_view(rh_slice encoded, rh_message *out)
         const uint8_t *at    = d.p;
         uint64_t       code  = read_code(&d);
         rh_slice       value = read_section(&d, code);
-        if (RH_UNLIKELY(d.status != RH_OK) || RH_UNLIKELY(!section_follows(code, last))) {
+        if (RH_UNLIKELY(value.p == NULL) || RH_UNLIKELY(!section_follows(code, last))) {
             *out = (rh_message){ .body_kind = RH_BODY_NONE };
             return RH_E_DECODE;
         }
-        switch (code) {
-        case RH_CODE_HEADER:                 out->header = value; break;
-        case RH_CODE_DELIVERY_ANNOTATIONS:   out->delivery_annotations = value; break;
-        case RH_CODE_MESSAGE_ANNOTATIONS:    out->message_annotations = value; break;
-        case RH_CODE_PROPERTIES:             out->properties = value; break;
-        case RH_CODE_APPLICATION_PROPERTIES: out->application_properties = value; break;
-        case RH_CODE_DATA:                   add_body(out, RH_BODY_DATA, value, at, d.p); break;
-        case RH_CODE_AMQP_SEQUENCE:          add_body(out, RH_BODY_SEQUENCE, value, at, d.p); break;
-        case RH_CODE_AMQP_VALUE:             add_body(out, RH_BODY_VALUE, value, at, d.p); break;
-        default:                             out->footer = value; break;
-        }
+        if (is_body(code)) add_body(out, code, value, at, d.p);
+        else *(rh_slice *)(void *)((uint8_t *)out + places[code - RH_CODE_HEADER]) = value;
         last = code;
     }
     return RH_OK;
@@ -127,23 +141,55 @@ bool rh_message_body_next(rh_dec *sections, rh_slice *out)
 }
 
 /* An absent section is one in which every field is absent. */
-static rh_status read_list_section(rh_slice section, rh_composite_id id, void *out)
+static rh_dec list_section(rh_slice section)
 {
-    rh_dec d = rh_dec_of(section.p ? section : rh_slice_of("\x45", 1));
-    return rh_table_read(&d, id, out);
+    return rh_dec_of(section.p ? section : rh_slice_of("\x45", 1));
 }
 
 rh_status rh_message_header(const rh_message *message, rh_amqp_header *out)
 {
-    return read_list_section(message->header, RH_AMQP_HEADER, out);
+    rh_dec d = list_section(message->header);
+    return rh_table_read(&d, RH_AMQP_HEADER, out);
 }
 
 rh_status rh_message_properties(const rh_message *message, rh_amqp_properties *out)
 {
-    return read_list_section(message->properties, RH_AMQP_PROPERTIES, out);
+    rh_dec d = list_section(message->properties);
+    return rh_hot_properties_read(&d, out);
 }
 
 /* -- writing --------------------------------------------------------------------------------- */
+
+/* Pairs of a short key and a short value of the types that events mostly have; NULL for others. */
+#define SHORT_PAIR 0xff
+
+static inline uint8_t *put_short_pair(uint8_t *p, uint8_t key_code, rh_slice key, const rh_value *value)
+{
+    p = put_short(p, key_code, key);
+    switch (value->type) {
+    case RH_STRING:    return put_text(p, 0xa1, value->bytes);
+    case RH_LONG:      return put_long(p, value->i);
+    case RH_TIMESTAMP: return put_code64(p, 0x83, (uint64_t)value->i);
+    case RH_BOOL:      return put_bool(p, value->boolean);
+    default:           return NULL;
+    }
+}
+
+static inline void write_pair(rh_enc *e, uint8_t key_code, rh_slice key, const rh_value *value)
+{
+    /* Two bytes before the key, and no more than nine for a number or two before the value. */
+    const size_t most = SHORT_PAIR - 11;
+    if (RH_LIKELY(rh_enc_left(e) >= SHORT_PAIR && key.p != NULL && key.n <= most) && RH_LIKELY(value->bytes.n <= most - key.n)) {
+        uint8_t *p = put_short_pair(e->p, key_code, key, value);
+        if (RH_LIKELY(p != NULL)) {
+            e->p = p;
+            return;
+        }
+    }
+    if (key.p == NULL) rh_enc_fail(e, RH_E_ARGUMENT);
+    rh_enc_variable(e, key_code, key);
+    rh_enc_value(e, value);
+}
 
 static void write_map(rh_enc *e, uint8_t section, uint8_t key_code, const rh_property *properties, size_t count)
 {
@@ -154,11 +200,7 @@ static void write_map(rh_enc *e, uint8_t section, uint8_t key_code, const rh_pro
     }
     rh_enc_descriptor(e, section);
     size_t map = compound_begin(e, 0xc1);
-    for (size_t i = 0; i < count; i++) {
-        if (properties[i].key.p == NULL) rh_enc_fail(e, RH_E_ARGUMENT);
-        rh_enc_variable(e, key_code, properties[i].key);
-        rh_enc_value(e, &properties[i].value);
-    }
+    for (size_t i = 0; i < count; i++) write_pair(e, key_code, properties[i].key, &properties[i].value);
     compound_end(e, map, (uint32_t)(2 * count));
 }
 

@@ -56,4 +56,8 @@ bool      rh_hot_transfer_encode(rh_enc *e, const rh_amqp_transfer *in);
 bool      rh_hot_disposition_encode(rh_enc *e, const rh_amqp_disposition *in);
 bool      rh_hot_flow_encode(rh_enc *e, const rh_amqp_flow *in);
 
+/* The properties of a message: read without their descriptor, written with it. */
+rh_status rh_hot_properties_read(rh_dec *d, rh_amqp_properties *out);
+bool      rh_hot_properties_encode(rh_enc *e, const rh_amqp_properties *in);
+
 #endif
