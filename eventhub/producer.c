@@ -46,7 +46,8 @@ void rh_producer_drained(rh_producer *producer)
 void rh_producer_refresh(rh_producer *producer)
 {
     producer->roomy = true;
-    if (producer->wants && !producer->destroyed) rh_producer_arm(producer, 0);
+    /* Inside a callback of ours on_ready is told at its end; otherwise by the timer, for a call must not call back. */
+    if (producer->wants && !producer->inside) rh_producer_arm(producer, 0);
 }
 
 static void pay_ready(rh_producer *producer)
@@ -120,6 +121,7 @@ static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
         rh_sends_go(producer);
         rh_producer_refresh(producer);
     }
+    pay_ready(producer);
     rh_producer_leave(producer);
 }
 

@@ -32,7 +32,7 @@ struct heap_count heap_count(void)
 
 #else
 
-static _Atomic size_t ours, tls;
+static _Thread_local size_t ours, tls;
 
 struct range {
     uintptr_t from, to;

@@ -1,5 +1,5 @@
 /**
- * heap.h: counts what a program asks of the heap and of mmap, told apart by who asks.
+ * heap.h: counts what a thread asks of the heap and of mmap, told apart by who asks.
  *
  * Under a sanitizer, which brings its own heap, nothing is counted: ask heap_is_counted().
  */
@@ -15,6 +15,8 @@ struct heap_count {
 };
 
 bool heap_is_counted(void);
+
+/** Of the calling thread, since it began. */
 struct heap_count heap_count(void);
 
 #endif
