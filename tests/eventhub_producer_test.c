@@ -357,6 +357,28 @@ Test(producer, tells_lost_sends_that_left_from_those_that_never_did)
     close_all();
 }
 
+Test(producer, tells_every_send_once_wherever_the_connection_is_cut)
+{
+    size_t whole = 0;
+    for (size_t cut = 0; cut <= whole + 60 || !whole; cut += whole ? 13 : 1) {
+        open_with(RH_PRODUCER_OPTS(.in_flight = 4));
+        w.toy.cut_after = whole ? cut : SIZE_MAX;
+        unsigned taken = 0;
+        for (int second = 0; second < 6; second++) {
+            while (taken < 12 && send_one(taken, 3) == RH_OK) taken++;
+            toy_loop_pass(&w.toy, 1);
+        }
+        cr_assert_eq(story.sents, taken, "cut after %zu bytes: %u of %u", cut, story.sents, taken);
+        for (unsigned i = 0; i < taken; i++) cr_assert_eq(story.tag[i], i, "in order");
+        cr_assert_eq(story.closes, w.toy.cut_after == SIZE_MAX || w.toy.bytes_in < w.toy.cut_after ? 0 : 1);
+        if (!whole) {
+            whole = w.toy.bytes_in;
+            cr_assert_eq(taken, 12);
+        }
+        close_all();
+    }
+}
+
 /* -- endings --------------------------------------------------------------------------------------- */
 
 Test(producer, closes_after_the_last_outcome)
