@@ -22,65 +22,74 @@ static uint64_t code_of_symbol(rh_slice symbol)
     return 0;
 }
 
-static uint64_t read_unusual_code(rh_dec *d)
+/* [3.2.1 - 3.2.9] the narrow constructor of each section's one type; an amqp-value has any, so that no byte is it. */
+#define ANY 0x100
+static const uint16_t narrow_codes[] = { 0xc0, 0xc1, 0xc1, 0xc0, 0xc1, 0xa0, 0xc0, ANY, 0xc1 };
+
+struct section {
+    uint64_t code;
+    rh_slice value; /* of data the content, of all others as encoded */
+};
+
+/* A section as nearly all are: a descriptor of three bytes, and a value with a size. Answers where it ends; NULL if this one
+ * is for read_section(). What a list or map holds is not looked at. */
+static inline const uint8_t *read_ordinary(const uint8_t *p, const uint8_t *end, struct section *out)
+{
+    size_t left = (size_t)(end - p), head, n;
+    if (RH_UNLIKELY(left < 8) || RH_UNLIKELY(rh_get16(p) != 0x0053) || RH_UNLIKELY(!is_section(p[2]))) return NULL;
+    out->code       = p[2];
+    uint16_t narrow = narrow_codes[p[2] - RH_CODE_HEADER];
+    if (p[3] == narrow) {
+        head = 2;
+        n    = p[4];
+    } else if (p[3] == narrow + 0x10) {
+        head = 5;
+        n    = rh_get32(p + 4);
+    } else {
+        return NULL;
+    }
+    if (RH_UNLIKELY(left - 3 - head < n)) return NULL;
+    p += 3;
+    out->value = narrow == 0xa0 ? rh_slice_of(p + head, n) : rh_slice_of(p, head + n);
+    return p + head + n;
+}
+
+/* The descriptor of a section in any of its forms; d moves to the value, or fails where it stood. */
+static bool read_code(rh_dec *d, uint64_t *out)
 {
     const uint8_t *at = d->p;
     rh_value       descriptor;
-    uint64_t       code = 0;
-    if (!rh_dec_described(d, &descriptor)) return 0;
-    if (descriptor.type == RH_SYMBOL) code = code_of_symbol(descriptor.bytes);
-    if (descriptor.type == RH_ULONG) code = descriptor.u;
-    if (is_section(code)) return code;
+    *out = 0;
+    if (!rh_dec_described(d, &descriptor)) return false;
+    if (descriptor.type == RH_SYMBOL) *out = code_of_symbol(descriptor.bytes);
+    if (descriptor.type == RH_ULONG) *out = descriptor.u;
+    if (is_section(*out)) return true;
     d->p = at;
     rh_dec_fail(d, RH_E_DECODE);
-    return 0;
+    return false;
 }
 
-/* The descriptor of a section; d moves to its value, or fails. */
-static inline uint64_t read_code(rh_dec *d)
+/* A list, map or binary by its own size, constructor included. */
+static rh_slice read_sized(rh_dec *d, uint16_t narrow)
 {
-    const uint8_t *p = d->p;
-    if (RH_LIKELY(rh_dec_left(d) >= 3) && RH_LIKELY(p[0] == 0x00 && p[1] == 0x53) && RH_LIKELY(is_section(p[2]))) {
-        d->p += 3;
-        return p[2];
-    }
-    return read_unusual_code(d);
-}
-
-/* [3.2.1 - 3.2.9] the narrow constructor of each section's one type. */
-static const uint8_t narrow_codes[] = { 0xc0, 0xc1, 0xc1, 0xc0, 0xc1, 0xa0, 0xc0, 0, 0xc1 };
-
-static rh_slice read_unusual_section(rh_dec *d, uint64_t code)
-{
-    if (code == RH_CODE_AMQP_VALUE) return rh_dec_raw(d);
-    if (code && narrow_codes[code - RH_CODE_HEADER] == 0xc0 && rh_dec_left(d) && *d->p == 0x45) return rh_dec_take(d, 1);
+    const uint8_t *p    = d->p;
+    size_t         left = rh_dec_left(d);
+    if (left >= 2 && p[0] == narrow) return rh_dec_take(d, 2 + (size_t)p[1]);
+    if (left >= 5 && p[0] == narrow + 0x10) return rh_dec_take(d, 5 + (size_t)rh_get32(p + 1));
+    if (left >= 1 && p[0] == 0x45 && narrow == 0xc0) return rh_dec_take(d, 1);
     rh_dec_fail(d, RH_E_DECODE);
     return rh_slice_of(NULL, 0);
 }
 
-/* A section's value by its own size: of data the content, of all others as encoded. What a list or map holds is not
- * looked at. */
-static inline rh_slice read_section(rh_dec *d, uint64_t code)
+static bool read_section(rh_dec *d, struct section *out)
 {
-    const uint8_t *p      = d->p;
-    size_t         left   = rh_dec_left(d), head, n;
-    uint8_t        narrow = code ? narrow_codes[code - RH_CODE_HEADER] : 0;
-    if (RH_UNLIKELY(left < 2) || RH_UNLIKELY(narrow == 0)) return read_unusual_section(d, code);
-    if (p[0] == narrow) {
-        head = 2;
-        n    = p[1];
-    } else if (p[0] == narrow + 0x10 && left >= 5) {
-        head = 5;
-        n    = rh_get32(p + 1);
-    } else {
-        return read_unusual_section(d, code);
+    if (!read_code(d, &out->code)) return false;
+    switch (out->code) {
+    case RH_CODE_DATA:       out->value = rh_dec_binary(d); break;
+    case RH_CODE_AMQP_VALUE: out->value = rh_dec_raw(d); break;
+    default:                 out->value = read_sized(d, narrow_codes[out->code - RH_CODE_HEADER]); break;
     }
-    if (RH_UNLIKELY(left - head < n)) {
-        rh_dec_fail(d, RH_E_DECODE);
-        return rh_slice_of(NULL, 0);
-    }
-    d->p = p + head + n;
-    return code == RH_CODE_DATA ? rh_slice_of(p + head, n) : rh_slice_of(p, head + n);
+    return d->status == RH_OK;
 }
 
 static bool is_body(uint64_t code)
@@ -96,11 +105,11 @@ static inline bool section_follows(uint64_t code, uint64_t last)
     return code == last && (code == RH_CODE_DATA || code == RH_CODE_AMQP_SEQUENCE);
 }
 
-static inline void add_body(rh_message *message, uint64_t code, rh_slice content, const uint8_t *from, const uint8_t *to)
+static inline void add_body(rh_message *message, const struct section *section, const uint8_t *from, const uint8_t *to)
 {
     if (message->body_sections++ == 0) {
-        message->body_kind  = (rh_body_kind)(RH_BODY_DATA + (code - RH_CODE_DATA));
-        message->body       = content;
+        message->body_kind  = (rh_body_kind)(RH_BODY_DATA + (section->code - RH_CODE_DATA));
+        message->body       = section->value;
         message->body_raw.p = from;
     }
     message->body_raw.n = (size_t)(to - message->body_raw.p);
@@ -112,32 +121,51 @@ static const uint8_t places[] = {
     offsetof(rh_message, properties), offsetof(rh_message, application_properties), 0, 0, 0, offsetof(rh_message, footer),
 };
 
+static inline void add_section(rh_message *message, const struct section *section, const uint8_t *from, const uint8_t *to)
+{
+    if (is_body(section->code)) add_body(message, section, from, to);
+    else *(rh_slice *)(void *)((uint8_t *)message + places[section->code - RH_CODE_HEADER]) = section->value;
+}
+
+static rh_status no_message(rh_message *out)
+{
+    *out = (rh_message){ .body_kind = RH_BODY_NONE };
+    return RH_E_DECODE;
+}
+
 rh_status rh_message_view(rh_slice encoded, rh_message *out)
 {
-    rh_dec   d    = rh_dec_of(encoded);
-    uint64_t last = 0;
+    const uint8_t *p    = encoded.p;
+    const uint8_t *end  = p ? p + encoded.n : p;
+    uint64_t       last = 0;
     *out = (rh_message){ .body_kind = RH_BODY_NONE };
-    while (d.p != d.end) {
-        const uint8_t *at    = d.p;
-        uint64_t       code  = read_code(&d);
-        rh_slice       value = read_section(&d, code);
-        if (RH_UNLIKELY(value.p == NULL) || RH_UNLIKELY(!section_follows(code, last))) {
-            *out = (rh_message){ .body_kind = RH_BODY_NONE };
-            return RH_E_DECODE;
+    while (p != end) {
+        struct section section;
+        const uint8_t *next = read_ordinary(p, end, &section);
+        if (RH_UNLIKELY(next == NULL)) {
+            rh_dec d = { p, end, NULL, RH_OK };
+            if (!read_section(&d, &section)) return no_message(out);
+            next = d.p;
         }
-        if (is_body(code)) add_body(out, code, value, at, d.p);
-        else *(rh_slice *)(void *)((uint8_t *)out + places[code - RH_CODE_HEADER]) = value;
-        last = code;
+        if (RH_UNLIKELY(!section_follows(section.code, last))) return no_message(out);
+        add_section(out, &section, p, next);
+        last = section.code;
+        p    = next;
     }
     return RH_OK;
 }
 
 bool rh_message_body_next(rh_dec *sections, rh_slice *out)
 {
+    struct section section;
     *out = rh_slice_of(NULL, 0);
     if (sections->p == sections->end) return false;
-    *out = read_section(sections, read_code(sections));
-    return sections->status == RH_OK;
+
+    const uint8_t *next = read_ordinary(sections->p, sections->end, &section);
+    if (next) sections->p = next;
+    else if (!read_section(sections, &section)) return false;
+    *out = section.value;
+    return true;
 }
 
 /* An absent section is one in which every field is absent. */
