@@ -3,11 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The system annotations at their longest: four keys of at most 23 bytes, their values, the map itself. */
+/* The system annotations at their longest: five keys of at most 23 bytes, their values, the map and two descriptors. */
 #define STAMP_ROOM (512 + 2 * RH_EMU_KEY_MAX)
-
-/* [3.2.4] Some readers index properties without looking at the count, so the list is stored at its full length. */
-#define PROPERTIES_COUNT 13
 
 static const char *const service_owned[] = {
     "x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time", "x-opt-publisher",
@@ -40,28 +37,24 @@ rh_status rh_emu_event_check(const rh_message *message)
         rh_dec_end(&items);
         if (d.status != RH_OK) return d.status;
     }
-    d = rh_dec_of(message->properties);
-    if (message->properties.p) {
-        uint32_t count = rh_dec_list(&d, &items);
-        if (count > PROPERTIES_COUNT) return RH_E_DECODE;
-        while (count-- && items.status == RH_OK) rh_dec_skip(&items);
-        rh_dec_end(&items);
-        if (d.status != RH_OK) return d.status;
-    }
     return rh_emu_event_key(message, &key);
 }
 
-size_t rh_emu_event_room(const rh_message *m)
+/* The bare message [3.2] and the footer: all that lies behind the sections which are ours to write. */
+static rh_slice bare_of(rh_slice encoded, const rh_message *message)
 {
-    return m->header.n + m->message_annotations.n + m->properties.n + m->application_properties.n + m->body_raw.n + m->footer.n +
-           STAMP_ROOM;
+    const rh_slice *sections[] = { &message->message_annotations, &message->delivery_annotations, &message->header };
+    for (size_t i = 0; i < 3; i++) {
+        if (sections[i]->p == NULL) continue;
+        const uint8_t *behind = sections[i]->p + sections[i]->n;
+        return rh_slice_of(behind, encoded.n - (size_t)(behind - encoded.p));
+    }
+    return encoded;
 }
 
-static void write_section(rh_enc *e, uint64_t code, rh_slice value)
+size_t rh_emu_event_room(rh_slice encoded)
 {
-    if (value.p == NULL) return;
-    rh_enc_descriptor(e, code);
-    rh_enc_raw(e, value);
+    return encoded.n + STAMP_ROOM;
 }
 
 static uint32_t write_stamp(rh_enc *e, const rh_emu_stamp *stamp, bool keyed)
@@ -110,29 +103,13 @@ static void write_annotations(rh_enc *e, const rh_message *message, const rh_emu
     rh_enc_map_end(e, mark, count);
 }
 
-static void write_properties(rh_enc *e, rh_slice properties)
+void rh_emu_event_write(rh_enc *e, rh_slice encoded, const rh_message *message, const rh_emu_stamp *stamp, size_t *header_n)
 {
-    if (properties.p == NULL) return;
-    rh_dec   d = rh_dec_of(properties), items;
-    uint32_t count = rh_dec_list(&d, &items);
-
-    rh_enc_descriptor(e, RH_CODE_PROPERTIES);
-    rh_enc_mark mark = rh_enc_list_begin(e);
-    rh_enc_raw(e, rh_slice_of(items.p, rh_dec_left(&items)));
-    while (count < PROPERTIES_COUNT) {
-        rh_enc_null(e);
-        count++;
+    if (message->header.p) {
+        rh_enc_descriptor(e, RH_CODE_HEADER);
+        rh_enc_raw(e, message->header);
     }
-    rh_enc_list_end(e, mark, PROPERTIES_COUNT);
-}
-
-void rh_emu_event_write(rh_enc *e, const rh_message *message, const rh_emu_stamp *stamp, size_t *header_n)
-{
-    write_section(e, RH_CODE_HEADER, message->header);
     *header_n = rh_enc_size(e);
     write_annotations(e, message, stamp);
-    write_properties(e, message->properties);
-    write_section(e, RH_CODE_APPLICATION_PROPERTIES, message->application_properties);
-    rh_enc_raw(e, message->body_raw);
-    write_section(e, RH_CODE_FOOTER, message->footer);
+    rh_enc_raw(e, bare_of(encoded, message));
 }

@@ -25,13 +25,13 @@ RH_NODISCARD rh_status rh_emu_event_key(const rh_message *message, rh_slice *key
 RH_NODISCARD rh_status rh_emu_event_check(const rh_message *message);
 
 /** No stored form of the message is larger. */
-size_t rh_emu_event_room(const rh_message *message);
+size_t rh_emu_event_room(rh_slice encoded);
 
 /**
- * Writes the message as readers get it: header, message annotations with the service's own in front, properties with
- * all their fields, and the rest as it came. Delivery annotations were for us and end here. header_n receives the
- * bytes before the message annotations.
+ * Writes the encoded message, of which message is the view, as readers get it: header, message annotations with the service's own in front, and the bare
+ * message, which nobody on the way may change [3.2]. Delivery annotations were for us and end here. header_n receives
+ * the bytes before the message annotations.
  */
-void rh_emu_event_write(rh_enc *e, const rh_message *message, const rh_emu_stamp *stamp, size_t *header_n);
+void rh_emu_event_write(rh_enc *e, rh_slice encoded, const rh_message *message, const rh_emu_stamp *stamp, size_t *header_n);
 
 #endif

@@ -80,8 +80,8 @@ static bool read_properties(rh_emu_connection *connection, const rh_message *req
     rh_emu_hub  *hub       = rh_emu_hub_find(emulator, name);
 
     if (!rh_slice_is(operation, "READ")) return rh_emu_refuse(emulator, hub, &reply->no, "amqp:not-implemented", "The operation is not READ.");
-    if (!is_covered(connection, hub, name, &reply->no)) return false;
     if (!hub) return rh_emu_refuse_unknown(emulator, &reply->no, name);
+    if (!is_covered(connection, hub, name, &reply->no)) return false;
 
     if (rh_slice_is(type, "com.microsoft:eventhub")) {
         describe_hub(hub, &reply->body);

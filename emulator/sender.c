@@ -87,7 +87,7 @@ static bool store(struct sender *sender, rh_emu_partition *partition, rh_slice b
     rh_message message;
     size_t     header_n;
     if (rh_message_view(bytes, &message) != RH_OK) return false;
-    size_t   room = rh_emu_event_room(&message);
+    size_t   room = rh_emu_event_room(bytes);
     uint8_t *p    = rh_emu_partition_reserve(partition, room);
     if (!p) return false;
 
@@ -99,7 +99,7 @@ static bool store(struct sender *sender, rh_emu_partition *partition, rh_slice b
         .publisher   = rh_str(sender->publisher),
     };
     rh_enc e = rh_enc_of(p, room);
-    rh_emu_event_write(&e, &message, &stamp, &header_n);
+    rh_emu_event_write(&e, bytes, &message, &stamp, &header_n);
     if (e.status != RH_OK) return false;
     rh_emu_partition_commit(partition, rh_enc_size(&e), header_n, stamp.enqueued_ms);
     RH_EMU_COUNT(sender->hub->emulator, events_in);

@@ -198,10 +198,6 @@ static void take_event(raw_event *out, const rh_message *m)
     if (rh_map_find(m->message_annotations, "x-opt-publisher", &v)) take_text(out->publisher, sizeof out->publisher, v.bytes);
     if (rh_map_find(m->delivery_annotations, "last_enqueued_sequence_number", &v)) out->last_sequence = v.i;
     take_text(out->body, sizeof out->body, m->body);
-    if (m->properties.p) {
-        rh_dec d = rh_dec_of(m->properties), items;
-        out->property_fields = rh_dec_list(&d, &items);
-    }
 }
 
 static void on_delivery(void *user, rh_link *link, const rh_incoming *incoming)

@@ -25,7 +25,6 @@ struct raw_client;
 typedef struct raw_event {
     int64_t sequence, enqueued_ms, last_sequence; /* -1 where absent */
     char    offset[24], key[40], publisher[40], body[40];
-    size_t  property_fields; /* how long the properties list is; 0: none */
     bool    settled;
 } raw_event;
 
