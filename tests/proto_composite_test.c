@@ -277,7 +277,7 @@ Test(composite, another_list_is_malformed)
             if (other == id) continue;
             cr_expect_eq(rh_composite_decode(&d, (rh_composite_id)other, &list), RH_E_DECODE);
             cr_expect_eq(d.p, cooked.p);
-            cr_expect_eq(rh_composite_peek(&(rh_dec){ cooked.p, cooked.p + cooked.n, NULL, RH_OK }), id);
+            cr_expect_eq(rh_composite_peek(&(rh_dec){ cooked.p, cooked.p + cooked.n, NULL, RH_OK }), (rh_composite_id)id);
         }
 }
 
@@ -369,6 +369,26 @@ Test(composite, what_is_read_by_hand_is_what_the_table_reads)
         if (dice(2)) bytes[dice((uint32_t)cooked.n)] = (uint8_t)dice(256);
         if (dice(8) == 0) cooked.n = dice((uint32_t)cooked.n);
         expect_same_reading(id, cooked);
+        seed = start;
+    }
+}
+
+Test(composite, properties_read_by_hand_are_those_of_the_table)
+{
+    uint8_t bytes[512];
+    for (seed = 1; seed < 200000; seed += 7) {
+        uint32_t           start  = seed;
+        struct recipe      recipe = { RH_AMQP_PROPERTIES, dice(15), dice(1 << 14), (int)dice(13), dice(2) ? NULL : &of_each_type[dice(24)], .wide = dice(2) };
+        rh_slice           cooked = cook(recipe, bytes, sizeof bytes);
+        rh_amqp_properties by_hand, by_table;
+        if (dice(2)) bytes[3 + dice((uint32_t)cooked.n - 3)] = (uint8_t)dice(256);
+        if (dice(8) == 0) cooked.n = 3 + dice((uint32_t)cooked.n - 3);
+        memset(&by_hand, 0, sizeof by_hand);
+        memset(&by_table, 0, sizeof by_table);
+        rh_dec a = rh_dec_of(rh_slice_of(cooked.p + 3, cooked.n - 3)), b = a;
+        cr_assert_eq(rh_hot_properties_read(&a, &by_hand), rh_table_read(&b, RH_AMQP_PROPERTIES, &by_table));
+        cr_assert_eq(a.p, b.p);
+        cr_assert_eq(memcmp(&by_hand, &by_table, sizeof by_hand), 0);
         seed = start;
     }
 }
