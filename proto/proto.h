@@ -223,20 +223,22 @@ RH_API RH_NODISCARD rh_status rh_message_properties(const rh_message *message, r
 /** Walks the body: start with rh_dec_of(message.body_raw); false at the end. out is as rh_message.body. */
 RH_API bool rh_message_body_next(rh_dec *sections, rh_slice *out);
 
-/** Finds the value of a key, a string or a symbol, in an encoded map; the first if it is there twice. */
-RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
-
-/**
- * Reads the next pair of an opened map whose keys are strings or symbols: start with rh_map_open(); false
- * at the end, or when something is malformed (items->status).
- */
+/** A pair of a map whose keys are text. */
 typedef struct rh_property {
     rh_slice key;
     rh_value value;
 } rh_property;
 
+/**
+ * Walks an encoded map: open it, then next until false, which is the end, or a malformed pair (items->status
+ * says which). Keys are the content of strings, symbols and binaries; pairs with other keys are passed
+ * over. An absent map is empty; a value that is no map fails at once.
+ */
 RH_API rh_dec rh_map_open(rh_slice map);
 RH_API bool   rh_map_next(rh_dec *items, rh_property *out);
+
+/** Finds the value of a key in an encoded map; the first if it is there twice. */
+RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
 
 /**
  * A message to be written. Slices and arrays are lent for the call; text is the caller's promise to be
