@@ -144,13 +144,16 @@ static rh_endpoint *endpoint_of_link(rh_link *link)
     return rh_link_user(link);
 }
 
-/* A service has no business attaching to a client. */
+/*
+ * A service has no business attaching to a client. Its session ends: refusing the link alone is an attach, too, and two
+ * ends that take each other's refusals for requests would never be done.
+ */
 static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
 {
     rh_endpoint *endpoint = endpoint_of_link(link);
     (void)user;
     if (endpoint) endpoint->ops->on_attach(endpoint, link, attach);
-    else if (rh_link_is_pending(link)) (void)rh_link_refuse(link, "amqp:not-allowed", "this client takes no links");
+    else (void)rh_session_end(rh_link_session(link), "amqp:not-allowed", "this client takes no links");
 }
 
 static void on_end(void *user, rh_session *session, const rh_error *error)

@@ -291,6 +291,31 @@ Test(client, a_connection_lost_after_every_byte_ends_everything_once_and_typed)
     }
 }
 
+Test(client, a_byte_changed_anywhere_is_survived)
+{
+    static const uint8_t changes[] = { 0x01, 0x80, 0xff };
+    world_open(&w, NULL);
+    (void)story_open(&a, &w, "hub/Partitions/0", 20);
+    rh_client_hub_properties(w.client, 20000, on_hub, NULL);
+    toy_loop_pass(&w.toy, 1);
+    size_t whole = w.toy.bytes_in;
+    cr_expect(world_close(&w));
+
+    for (size_t at = 1; at <= whole; at++) {
+        world_open(&w, NULL);
+        w.toy.corrupt_at = at;
+        w.toy.corrupt_by = changes[at % 3];
+        hub_answers      = 0;
+        cr_assert_eq(story_open(&a, &w, "hub/Partitions/0", 20), RH_OK);
+        rh_client_hub_properties(w.client, 20000, on_hub, NULL);
+        toy_loop_pass(&w.toy, 30);
+        cr_expect(a.up || (a.downs == 1 && a.error.status != RH_OK), "byte %zu: neither up nor told", at);
+        cr_expect_eq(hub_answers, 1, "byte %zu", at);
+        cr_expect(world_close(&w), "byte %zu", at);
+        cr_expect_eq(a.gones, 1, "byte %zu", at);
+    }
+}
+
 Test(client, a_send_on_a_lost_connection_has_exactly_one_outcome)
 {
     world_open(&w, NULL);

@@ -181,6 +181,8 @@ static void append(toy_pipe *to, const void *bytes, size_t n)
         to->inbox = realloc(to->inbox, to->room);
     }
     if (n) memcpy(to->inbox + to->n, bytes, n);
+    if (to->dialer && toy->corrupt_at > toy->bytes_in && toy->corrupt_at <= toy->bytes_in + n)
+        to->inbox[to->n + toy->corrupt_at - toy->bytes_in - 1] ^= toy->corrupt_by;
     to->n += n;
     if (to->dialer) toy->bytes_in += n;
 }

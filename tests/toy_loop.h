@@ -24,6 +24,8 @@ typedef struct toy_loop {
     rh_status dial_status;    /* not RH_OK: every dial ends so */
     bool      dial_hangs;     /* nothing ever comes of it */
     size_t    cut_after;      /* the dialing end loses its pipe after this many bytes came in; SIZE_MAX: never */
+    size_t    corrupt_at;     /* the byte toward the dialing end that arrives changed, counted from 1; 0: none */
+    uint8_t   corrupt_by;     /* in these bits */
     bool      silent;         /* bytes toward the dialing end are swallowed from now on */
 
     /* What happened. */

@@ -44,13 +44,18 @@ static rh_slice id_of(rh_slice properties)
     return rh_dec_raw(&fields);
 }
 
+static void keep(char *out, size_t n, rh_slice text)
+{
+    out[0] = 0;
+    if (text.n == 0 || text.n >= n) return;
+    memcpy(out, text.p, text.n);
+    out[text.n] = 0;
+}
+
 static void copy(rh_slice map, const char *key, char *out, size_t n)
 {
     rh_value value;
-    out[0] = 0;
-    if (!rh_map_find(map, key, &value) || value.bytes.n >= n) return;
-    memcpy(out, value.bytes.p, value.bytes.n);
-    out[value.bytes.n] = 0;
+    keep(out, n, rh_map_find(map, key, &value) ? value.bytes : rh_str(NULL));
 }
 
 static void answer_put(toy_service *s, rh_slice id)
@@ -68,7 +73,7 @@ static void take_put(toy_service *s, const rh_message *message)
     s->puts++;
     copy(message->application_properties, "name", s->audience, sizeof s->audience);
     copy(message->application_properties, "type", s->token_type, sizeof s->token_type);
-    if (token.n < sizeof s->token) memcpy(s->token, token.p, token.n), s->token[token.n] = 0;
+    keep(s->token, sizeof s->token, token);
     if (s->cbs_silent) return;
     if (!s->hold_puts) {
         answer_put(s, id);
@@ -165,9 +170,8 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     toy_service *s = user;
     rh_property  property;
     (void)engine;
-    if (open->hostname.n < sizeof s->hostname) memcpy(s->hostname, open->hostname.p, open->hostname.n), s->hostname[open->hostname.n] = 0;
-    if (open->container_id.n < sizeof s->container_id)
-        memcpy(s->container_id, open->container_id.p, open->container_id.n), s->container_id[open->container_id.n] = 0;
+    keep(s->hostname, sizeof s->hostname, open->hostname);
+    keep(s->container_id, sizeof s->container_id, open->container_id);
     rh_dec items = rh_map_open(open->properties);
     while (rh_map_next(&items, &property)) s->open_properties++;
     copy(open->properties, "user-agent", s->user_agent, sizeof s->user_agent);
@@ -197,9 +201,8 @@ static void keep_address(toy_service *s, rh_slice terminus, bool source)
     rh_slice       encoded = { NULL, 0 };
     if (source && rh_amqp_source_view(terminus, &from) == RH_OK) encoded = from.address;
     if (!source && rh_amqp_target_view(terminus, &to) == RH_OK) encoded = to.address;
-    rh_dec   d    = rh_dec_of(encoded);
-    rh_slice text = rh_dec_string(&d);
-    if (text.n < sizeof s->address) memcpy(s->address, text.p, text.n), s->address[text.n] = 0;
+    rh_dec d = rh_dec_of(encoded);
+    keep(s->address, sizeof s->address, rh_dec_string(&d));
 }
 
 static void take_cbs(toy_service *s, rh_link *link, const rh_amqp_attach *attach)
