@@ -241,7 +241,9 @@ bool rh_delivery_cut(struct link *link)
 {
     rh_engine *engine = link_engine(link);
     if (link->session->remote_window == 0) return true; /* rh_link_refresh() puts it among those that wait */
-    uint8_t *p = rh_output_take(&engine->out, TRANSFER_HEADER_MAX);
+    /* Transfers leave room for answers: two ends that each wait for the other to read, because their rings are full
+     * of transfers, would wait for ever. */
+    uint8_t *p = rh_output_take(&engine->out, TRANSFER_HEADER_MAX + ANSWER_ROOM);
     if (p == NULL) return false;
     if (link->abort_due) {
         cut_abort(link, p);

@@ -310,17 +310,17 @@ static bool engine_say(rh_engine *engine)
     return rh_connection_say_close(engine);
 }
 
-/* Transfers leave room for answers: input that waited for a full ring of transfers, at both ends, would wait for ever. */
 static bool may_cut(const rh_engine *engine, size_t max)
 {
     const struct output *out = &engine->out;
-    return rh_connection_may_send(engine) && !chain_is_empty(&engine->ready) && out->waiting < LENT_BYTES_MAX &&
-           out->last - out->first < max && output_segments_left(out) > SEGMENTS_SPARE && rh_output_room(out) >= ANSWER_ROOM + TRANSFER_HEADER_MAX;
+    return !chain_is_empty(&engine->ready) && out->waiting < LENT_BYTES_MAX && out->last - out->first < max &&
+           output_segments_left(out) > SEGMENTS_SPARE;
 }
 
 /* Links that can cut a frame take turns, a frame each, so that a long delivery does not hold up short ones. */
 static void engine_cut(rh_engine *engine, size_t max)
 {
+    if (!rh_connection_may_send(engine)) return;
     while (may_cut(engine, max)) {
         struct link *link = CHAIN_OWNER(chain_first(&engine->ready), struct link, ready);
         chain_remove(&link->ready);
@@ -390,7 +390,9 @@ rh_time rh_engine_deadline(const rh_engine *engine)
 
 bool rh_engine_wants_input(const rh_engine *engine)
 {
-    return engine->deaf || engine->state == CONN_END || rh_output_room(&engine->out) >= ANSWER_ROOM;
+    /* Bytes that wait for the peer's SASL outcome or open leave after more input, never before. */
+    bool stuck = !rh_output_has_more(&engine->out);
+    return stuck || engine->deaf || engine->state == CONN_END || rh_output_room(&engine->out) >= ANSWER_ROOM;
 }
 
 bool rh_engine_wants_output(const rh_engine *engine)

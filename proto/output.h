@@ -17,8 +17,9 @@
 /* A transfer frame takes its header and RH_TRANSFER_PARTS slices; the rest is for control frames. */
 #define SEGMENTS_SPARE 16u
 
-/* [2.3.1] header, and a transfer performative with every field at its longest. */
-#define TRANSFER_HEADER_MAX 96u
+/* What is set aside to write a transfer's header into: about 30 bytes come of it, but the straight-line encoder
+ * wants room for every field at its longest before it starts. */
+#define TRANSFER_HEADER_MAX 192u
 
 /* Lending more would not make the pipe faster, but a control frame behind it later. */
 #define LENT_BYTES_MAX (256u * 1024u)

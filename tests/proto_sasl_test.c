@@ -64,6 +64,23 @@ Test(sasl, a_pipelining_client_says_everything_at_once)
     pair_free(pair);
 }
 
+/* What waits for the outcome must not keep the outcome from being read. */
+Test(sasl, a_ring_full_of_attaches_does_not_stop_the_exchange)
+{
+    struct pair *pair = PAIR(.client.sasl = RH_SASL_ANONYMOUS, .client.output_bytes = 4096, .client.links = 64, .server.sasl = RH_SASL_ANONYMOUS, .server.links = 64, .half = true);
+    char         name[600];
+    uint32_t     attached = 0;
+    cr_assert_eq(end_begin(&pair->client, NULL), RH_OK);
+    do {
+        memset(name, 'a' + (int)attached, sizeof name);
+        name[attached % 2 ? 100 : 500] = 0; /* some of them too large to leave before the peer's open */
+    } while (end_attach(&pair->client, name, false) == RH_OK && ++attached < 60);
+    cr_expect_gt(attached, 4);
+    pair_run(pair);
+    cr_expect_eq(pair->client.count[ON_ATTACH], attached);
+    pair_free(pair);
+}
+
 Test(sasl, refused_credentials_end_both_sides_with_a_typed_error)
 {
     struct pair *pair     = PAIR(.client.sasl = RH_SASL_PLAIN, .client.sasl_user = rh_str("a"), .client.sasl_password = rh_str("b"), .server.sasl = RH_SASL_ANONYMOUS, .half = true);
