@@ -15,6 +15,28 @@ static bool id_is(rh_slice id)
     return id.n <= RH_MESSAGE_ID_MAX && rh_utf8_is(id);
 }
 
+/* A peer that finds malformed text closes the whole connection [2.8.16 amqp:decode-error], so it is not let out. */
+static bool texts_are(const rh_property *properties, size_t count, bool (*key_is)(rh_slice))
+{
+    for (size_t i = 0; i < count; i++) {
+        const rh_value *value = &properties[i].value;
+        if (!key_is(properties[i].key)) return false;
+        if (value->type == RH_STRING && !rh_utf8_is(value->bytes)) return false;
+        if (value->type == RH_SYMBOL && !rh_ascii_is(value->bytes)) return false;
+    }
+    return true;
+}
+
+/** What the caller encoded himself is held to its shape, inside too. */
+static bool body_is(rh_body_kind kind, rh_slice body)
+{
+    if (kind == RH_BODY_DATA) return true;
+    if (kind != RH_BODY_VALUE && kind != RH_BODY_SEQUENCE) return false;
+    rh_dec d = rh_dec_of(body);
+    if (kind == RH_BODY_SEQUENCE && rh_dec_peek(&d) != RH_LIST) return false;
+    return rh_value_check(body) == RH_OK;
+}
+
 static rh_status put_properties(rh_event_fields *out, const rh_event_data *event)
 {
     const rh_amqp_properties *given = event->amqp_properties;
@@ -61,6 +83,9 @@ rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, r
     fields->body_kind = event->body_kind == RH_BODY_NONE ? RH_BODY_DATA : event->body_kind;
     fields->body = event->body;
     if (!fields->body.p && fields->body_kind == RH_BODY_DATA) fields->body = rh_str("");
+    if (!body_is(fields->body_kind, fields->body)) return RH_E_ARGUMENT;
+    if (!texts_are(event->properties, event->property_count, rh_utf8_is)) return RH_E_ARGUMENT;
+    if (!texts_are(event->annotations, event->annotation_count, rh_ascii_is)) return RH_E_ARGUMENT;
     rh_status status = put_properties(out, event);
     return status ? status : put_annotations(out, event, key.p ? key : own);
 }

@@ -177,6 +177,32 @@ Test(event, with_text_that_the_service_would_refuse_has_no_size)
     cr_expect_eq(rh_event_data_size(&(rh_event_data){ .correlation_id = rh_str("\xc0\x80") }), 0);
     cr_expect_eq(rh_event_data_size(&(rh_event_data){ .content_type = rh_str("\xc3\xa9") }), 0);
     cr_expect_neq(rh_event_data_size(&(rh_event_data){ .body = rh_str("") }), 0);
+    rh_property bad_key = { rh_str("\xff"), { .type = RH_NULL } };
+    rh_property bad_text = { rh_str("k"), { .type = RH_STRING, .bytes = rh_str("\xed\xa0\x80") } };
+    cr_expect_eq(rh_event_data_size(&(rh_event_data){ .properties = &bad_key, .property_count = 1 }), 0);
+    cr_expect_eq(rh_event_data_size(&(rh_event_data){ .properties = &bad_text, .property_count = 1 }), 0);
+    cr_expect_eq(rh_event_data_size(&(rh_event_data){ .annotations = &bad_text, .annotation_count = 1 }), 0);
+}
+
+Test(event, whose_body_was_encoded_by_the_caller_is_held_to_its_shape)
+{
+    static const struct {
+        rh_body_kind kind;
+        rh_slice body;
+        bool good;
+    } rows[] = {
+        { RH_BODY_VALUE, { (const uint8_t *)"\xa1\x02hi", 4 }, true },
+        { RH_BODY_VALUE, { (const uint8_t *)"\xa1\x05hi", 4 }, false },
+        { RH_BODY_VALUE, { (const uint8_t *)"\x40\x40", 2 }, false },
+        { RH_BODY_VALUE, { NULL, 0 }, false },
+        { RH_BODY_SEQUENCE, { (const uint8_t *)"\xc0\x03\x01\x54\x01", 5 }, true },
+        { RH_BODY_SEQUENCE, { (const uint8_t *)"\x54\x01", 2 }, false },
+        { (rh_body_kind)9, { (const uint8_t *)"\x40", 1 }, false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t n = rh_event_data_size(&(rh_event_data){ .body_kind = rows[i].kind, .body = rows[i].body });
+        cr_expect_eq(n > 0, rows[i].good, "row %zu", i);
+    }
 }
 
 Test(position, is_said_in_the_words_of_the_official_clients)
