@@ -163,7 +163,7 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
 static int start_emulator(struct job *job)
 {
     rh_emulator_hub hubs[] = { { .name = "lines", .partitions = job->partitions }, { .name = "first", .partitions = 1 } };
-    rh_emulator_opts opts = RH_EMULATOR_OPTS(.tls_only = true, .tls = true, .hubs = hubs, .hub_count = 2, .max_bytes = 1u << 30);
+    rh_emulator_opts opts = *RH_EMULATOR_OPTS(.tls_only = true, .tls = true, .hubs = hubs, .hub_count = 2, .max_bytes = 1u << 30);
     rh_error error;
     if (rh_emulator_start(&opts, &job->emulator, &error) != RH_OK) return failed(job, "emulator", error.status, error.description);
     const char *pem = rh_emulator_certificate_pem(job->emulator);

@@ -45,7 +45,7 @@ typedef struct rh_emulator_hub {
 /**
  * Everything is copied by create and start. Zero or NULL is the default named behind the field.
  *
- *   rh_emulator_opts opts = RH_EMULATOR_OPTS(.hubs = &(rh_emulator_hub){ .name = "telemetry" }, .hub_count = 1);
+ *   rh_emulator_start(RH_EMULATOR_OPTS(.hubs = &(rh_emulator_hub){ .name = "telemetry" }, .hub_count = 1), &emulator, &error);
  */
 typedef struct rh_emulator_opts {
     size_t size; /* sizeof(rh_emulator_opts): RH_EMULATOR_OPTS() fills it */
@@ -76,7 +76,7 @@ typedef struct rh_emulator_opts {
     rh_log log; /* silent */
 } rh_emulator_opts;
 
-#define RH_EMULATOR_OPTS(...) { .size = sizeof(rh_emulator_opts), __VA_ARGS__ }
+#define RH_EMULATOR_OPTS(...) (&(rh_emulator_opts){ .size = sizeof(rh_emulator_opts), __VA_ARGS__ })
 
 /* -- create, destroy -------------------------------------------------------------------------- */
 

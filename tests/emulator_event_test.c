@@ -312,7 +312,7 @@ Test(emulator_event, last_enqueued_information_comes_to_who_asked)
 
 Test(emulator_event, events_of_age_are_dropped_and_the_loss_is_said)
 {
-    rh_emulator_opts opts = RH_EMULATOR_OPTS(.retention_ms = 5000);
+    rh_emulator_opts opts = *RH_EMULATOR_OPTS(.retention_ms = 5000);
     rh_emulator_stats stats;
     struct world     x;
     raw_link         in;
@@ -332,7 +332,7 @@ Test(emulator_event, events_of_age_are_dropped_and_the_loss_is_said)
 
 Test(emulator_event, a_reader_that_fell_behind_goes_on_with_what_is_left)
 {
-    rh_emulator_opts opts = RH_EMULATOR_OPTS(.max_bytes = 64 * 1024);
+    rh_emulator_opts opts = *RH_EMULATOR_OPTS(.max_bytes = 64 * 1024);
     struct world     x;
     raw_link         in, out;
     world_open(&x, &opts);
@@ -381,7 +381,7 @@ Test(emulator_event, a_namespace_without_memory_is_not_made)
         emulator_world   w;
         rh_emulator     *emulator;
         rh_error         error;
-        rh_emulator_opts opts = RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
+        rh_emulator_opts opts = *RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
         namespace_open(&w, NULL);
         w.toy.fail_allocation = site;
         rh_status status      = rh_emulator_create(&w.toy.loop, &opts, &emulator, &error);

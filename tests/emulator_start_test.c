@@ -11,7 +11,7 @@ Test(emulator_start, several_live_side_by_side_each_on_its_ports)
     uint16_t     ports[6] = { 0 };
     for (int i = 0; i < 3; i++) {
         rh_error         error;
-        rh_emulator_opts opts = RH_EMULATOR_OPTS(.tls = true);
+        rh_emulator_opts opts = *RH_EMULATOR_OPTS(.tls = true);
         cr_assert_eq(rh_emulator_start(&opts, &emulators[i], &error), RH_OK, "%s", error.description);
         ports[2 * i]     = rh_emulator_port(emulators[i]);
         ports[2 * i + 1] = rh_emulator_tls_port(emulators[i]);
@@ -28,7 +28,7 @@ Test(emulator_start, its_connection_strings_say_where_it_is)
     rh_error             error;
     char                 text[300];
     rh_connection_string c;
-    rh_emulator_opts     opts = RH_EMULATOR_OPTS(.tls = true, .rule = "mine", .key = "a=b=");
+    rh_emulator_opts     opts = *RH_EMULATOR_OPTS(.tls = true, .rule = "mine", .key = "a=b=");
     cr_assert_eq(rh_emulator_start(&opts, &emulator, &error), RH_OK, "%s", error.description);
 
     size_t n = rh_emulator_connection_string(emulator, "telemetry", text, sizeof text);
@@ -62,8 +62,8 @@ static void expect_no(const rh_emulator_opts *opts, rh_status status, const char
 
 #define EXPECT_NO(status, words, ...)                              \
     do {                                                           \
-        rh_emulator_opts opts = RH_EMULATOR_OPTS(__VA_ARGS__);     \
-        expect_no(&opts, status, words);                           \
+        rh_emulator_opts bad_opts = *RH_EMULATOR_OPTS(__VA_ARGS__); \
+        expect_no(&bad_opts, status, words);                       \
     } while (0)
 
 Test(emulator_start, options_that_make_no_sense_are_refused_in_words)
@@ -89,7 +89,7 @@ Test(emulator_start, a_taken_port_and_a_bad_certificate_are_named)
 {
     rh_emulator     *first, *second;
     rh_error         error;
-    rh_emulator_opts opts = RH_EMULATOR_OPTS(.tls = false);
+    rh_emulator_opts opts = *RH_EMULATOR_OPTS(.tls = false);
     char             port[16];
     cr_assert_eq(rh_emulator_start(&opts, &first, &error), RH_OK);
     opts.listen_port = rh_emulator_port(first);

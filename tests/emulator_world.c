@@ -48,7 +48,7 @@ void namespace_open(emulator_world *world, const rh_emulator_opts *given)
 {
     static const char *const groups[] = { "g2" };
     static const rh_emulator_hub hub  = { .name = "Hub", .partitions = 4, .groups = groups, .group_count = 1 };
-    rh_emulator_opts             opts = RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
+    rh_emulator_opts             opts = *RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
     rh_error                     error;
     if (given) opts = *given;
     memset(world, 0, sizeof *world);
