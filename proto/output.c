@@ -12,11 +12,6 @@ void rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segme
     out->mask     = segment_count - 1;
 }
 
-bool rh_output_is_empty(const struct output *out)
-{
-    return out->first == out->last && out->sasl_sent == out->sasl_n;
-}
-
 bool rh_output_has_more(const struct output *out)
 {
     if (out->sasl_sent < out->sasl_allowed) return true;

@@ -47,7 +47,6 @@ struct output {
 };
 
 void     rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count);
-bool     rh_output_is_empty(const struct output *out);
 bool     rh_output_has_more(const struct output *out); /* something may leave now */
 size_t   rh_output_room(const struct output *out);     /* the longest frame that fits */
 uint8_t *rh_output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */

@@ -410,3 +410,128 @@ Test(link, a_full_ring_says_again_and_takes_the_attach_later)
     cr_expect_eq(pair->client.count[ON_ATTACH], 100);
     pair_free(pair);
 }
+
+/* -- limits and odd corners -------------------------------------------------------------------- */
+
+Test(link, what_a_server_cannot_hold_ends_the_session_with_a_limit)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true, .links = 1));
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "a", true);
+    peer_attach(peer, 0, 1, "b", true);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_END), "amqp:resource-limit-exceeded");
+    peer_free(peer);
+
+    char name[514];
+    memset(name, 'n', 513);
+    name[513] = 0;
+    peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, name, true);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_END), "amqp:resource-limit-exceeded");
+    peer_free(peer);
+}
+
+Test(link, more_sessions_than_slots_end_the_connection_with_a_limit)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.sessions = 2));
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_begin(&peer->end, NULL) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    peer->end.session = NULL;
+    peer_begin(peer, 0, 100);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), "amqp:resource-limit-exceeded");
+    peer_free(peer);
+}
+
+Test(link, a_peer_with_too_few_channels_cannot_be_answered)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_headers(peer);
+    peer_say(peer, 0, RH_AMQP_OPEN, &(rh_amqp_open){ .has = RH_HAS_OPEN_CHANNEL_MAX, .container_id = rh_str("small"), .channel_max = 0 });
+    peer_begin(peer, 0, 100);
+    cr_expect_eq(peer->end.count[ON_CLOSE], 0);
+    peer->end.session = NULL;
+    peer_begin(peer, 1, 100);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), "amqp:resource-limit-exceeded");
+    peer_free(peer);
+}
+
+/* An error too long for the peer's frames is left out; the detach is not. */
+Test(link, a_detach_fits_the_smallest_frames)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    char         words[500];
+    memset(words, 'w', sizeof words - 1);
+    words[sizeof words - 1] = 0;
+    peer_open(peer, 512, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    cr_expect_eq(rh_link_detach(peer->end.link, true, "amqp:link:detach-forced", words), RH_OK);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DETACH), 1);
+    cr_expect_eq(rh_session_end(peer->end.session, "amqp:internal-error", words), RH_OK);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_END), 1);
+    cr_expect_eq(rh_engine_close(peer->end.engine, "amqp:connection:forced", words), RH_OK);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_CLOSE), 1);
+    peer_free(peer);
+}
+
+Test(link, an_error_that_cannot_be_read_is_an_error_all_the_same)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    rh_amqp_detach detach = { .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .closed = true, .error = rh_slice_of("\x00\x53\x1d\x45", 4) };
+    peer_say(peer, 0, RH_AMQP_DETACH, &detach);
+    cr_expect(peer->end.detached.status == RH_E_SERVICE || peer->end.closed.status == RH_E_INVALID_FIELD);
+    peer_free(peer);
+}
+
+Test(link, echo_on_a_link_is_answered_with_its_credit)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.credit  = 7;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", false);
+    uint32_t     flows = peer_heard_count(peer, RH_AMQP_FLOW);
+    rh_amqp_flow flow  = { .has = RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_NEXT_OUTGOING_ID | RH_HAS_FLOW_OUTGOING_WINDOW | RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_ECHO, .echo = true };
+    peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+    peer_hear(peer);
+    cr_assert(peer_heard(peer, RH_AMQP_FLOW, flows, &flow));
+    cr_expect_eq(flow.link_credit, 7);
+    peer_free(peer);
+}
+
+Test(link, everything_carries_its_owner)
+{
+    struct pair *pair = PAIR();
+    rh_delivery *delivery;
+    int          a, b, c, d;
+    cr_assert_eq(end_send_bytes(&pair->client, "x", 1, false, &delivery), RH_OK);
+    cr_expect_eq(rh_engine_user(pair->client.engine), &pair->client);
+    cr_expect_eq(rh_session_user(pair->client.session), &pair->client);
+    cr_expect_eq(rh_link_user(pair->client.link), &pair->client);
+    cr_expect_eq(rh_delivery_user(delivery), &pair->client);
+    cr_expect_eq(rh_delivery_link(delivery), pair->client.link);
+    cr_expect_eq(rh_link_session(pair->client.link), pair->client.session);
+    cr_expect_eq(rh_session_engine(pair->client.session), pair->client.engine);
+    rh_engine_set_user(pair->client.engine, &a);
+    rh_session_set_user(pair->client.session, &b);
+    rh_link_set_user(pair->client.link, &c);
+    rh_delivery_set_user(delivery, &d);
+    cr_expect_eq(rh_engine_user(pair->client.engine), &a);
+    cr_expect_eq(rh_session_user(pair->client.session), &b);
+    cr_expect_eq(rh_link_user(pair->client.link), &c);
+    cr_expect_eq(rh_delivery_user(delivery), &d);
+    cr_expect_null(rh_link_user(NULL));
+    cr_expect_null(rh_session_user(NULL));
+    cr_expect_null(rh_delivery_user(NULL));
+    pair_free(pair);
+}
