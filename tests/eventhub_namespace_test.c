@@ -17,7 +17,7 @@ static void begin(const char *key, const char *hub)
                    RH_EMULATOR_RULE, key, hub);
     world_open(&w, RH_CLIENT_OPTS(.connection_string = text));
     rh_emulator_hub  hubs[] = { { .name = "telemetry", .partitions = 3 } };
-    rh_emulator_opts opts   = *RH_EMULATOR_OPTS(.hubs = hubs, .hub_count = 1);
+    const rh_emulator_opts *opts = RH_EMULATOR_OPTS(.hubs = hubs, .hub_count = 1);
     rh_error         error;
     cr_assert_eq(rh_emulator_create(&w.toy.loop, opts, &emulator, &error), RH_OK, "%s", error.description);
 }
