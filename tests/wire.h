@@ -1,0 +1,71 @@
+/**
+ * wire.h: two ends of a pipe on one loop, for the tests of transport/.
+ *
+ * Frames are four bytes of size, counted in, and then whatever. An end counts and digests what it gets, says back what it gets if it
+ * echoes, and lends output from memory that the test owns.
+ */
+#ifndef TESTS_WIRE_H
+#define TESTS_WIRE_H
+
+#include "transport/transport.h"
+
+#include <criterion/criterion.h>
+
+#define WIRE_OUT (8u * 1024 * 1024)
+
+struct end {
+    rh_pipe  *pipe;
+    bool      echoes, deaf; /* deaf: wants no input */
+    bool      closes_at_up, closes_at_frame;
+    bool      is_up, is_down;
+    rh_error  error;
+    uint64_t  frames, bytes_in, digest, inputs;
+    uint8_t  *out; /* WIRE_OUT bytes, made at the first say */
+    size_t    said, lent, gone; /* bytes in out: said by the test, lent to the pipe, counted by sent() */
+    uint64_t  sent_total;
+    size_t    frame_max; /* the largest frame that came */
+};
+
+struct wire {
+    rh_loop     *loop;
+    rh_listener *listener;
+    rh_tls      *server_tls, *client_tls;
+    struct end   client, server;
+    struct end  *accepted; /* the end that the next peer gets; NULL: refuse it */
+    unsigned     logged_epoll;
+};
+
+/** Every test runs on both: for (each_backend(backend)) */
+#define each_backend(b) rh_loop_backend b = RH_BACKEND_URING; b <= RH_BACKEND_EPOLL; b++
+
+extern const rh_pipe_handler end_handler;
+
+/** A loop, a listener on 127.0.0.1, and no pipe yet. opts may be NULL. */
+void wire_open(struct wire *wire, rh_loop_backend backend, const rh_loop_opts *opts);
+
+/** Dials the listener; the ends are up when it returns. */
+void wire_connect(struct wire *wire);
+void wire_dial(struct wire *wire, struct end *end, const rh_dial_opts *opts);
+void wire_close(struct wire *wire);
+
+void end_say(struct end *end, const void *body, size_t n);
+void end_say_many(struct end *end, size_t count, size_t n);
+void end_say_raw(struct end *end, const void *bytes, size_t n);
+void end_fini(struct end *end);
+
+/** What the frames would digest to at the other end. */
+uint64_t end_said_digest(const struct end *end);
+
+/** Turns until the condition holds, at most 5 seconds; false: it never did. */
+#define wire_until(wire, condition)                                                                                    \
+    ({                                                                                                                 \
+        rh_time wire_end = rh_loop_now((wire)->loop) + RH_SECONDS(5);                                                  \
+        while (!(condition) && rh_loop_now((wire)->loop) < wire_end)                                                   \
+            cr_assert_eq(rh_loop_turn((wire)->loop, wire_end), RH_OK);                                                 \
+        (condition);                                                                                                   \
+    })
+
+/** Turns for so long, whatever happens. */
+void wire_pass(struct wire *wire, rh_time time);
+
+#endif

@@ -1,0 +1,64 @@
+/* Output of a pipe: what the owner lends goes to the kernel as it is, one send at a time. */
+#include "transport/pipe.h"
+#include "transport/tls.h"
+
+#include <errno.h>
+
+/* How often a fast receiver may be fed before other pipes have their turn. */
+#define SENDS_PER_TURN 8
+
+bool rh_pipe_lend(rh_tcp_pipe *pipe)
+{
+    while (pipe->at < pipe->count && pipe->iov[pipe->at].n == 0) pipe->at++;
+    if (pipe->at < pipe->count) return true;
+    if (pipe->state != RH_PIPE_UP && pipe->state != RH_PIPE_FLUSHING) return false;
+    pipe->at = 0;
+    pipe->count = (uint32_t)pipe->handler->output(pipe->user, pipe->iov, RH_PIPE_PIECES);
+    while (pipe->at < pipe->count && pipe->iov[pipe->at].n == 0) pipe->at++;
+    return pipe->at < pipe->count;
+}
+
+void rh_pipe_use(rh_tcp_pipe *pipe, size_t n)
+{
+    size_t left = n;
+    while (left > 0) {
+        rh_iov *piece = &pipe->iov[pipe->at];
+        if (left < piece->n) {
+            piece->p = (const uint8_t *)piece->p + left;
+            piece->n -= left;
+            break;
+        }
+        left -= piece->n;
+        pipe->at++;
+    }
+    pipe->handler->sent(pipe->user, n);
+}
+
+void rh_pipe_sent(rh_tcp_pipe *pipe, size_t n)
+{
+    pipe->reactor->stats.sends++;
+    pipe->reactor->stats.bytes_out += n;
+    if (pipe->tls) rh_tls_session_sent(pipe, n);
+    else rh_pipe_use(pipe, n);
+}
+
+bool rh_pipe_output(rh_tcp_pipe *pipe)
+{
+    if (pipe->tls) return rh_tls_session_output(pipe);
+    for (int sends = 0; sends < SENDS_PER_TURN; sends++) {
+        if (pipe->is_sending || pipe->broken) return false;
+        if (!rh_pipe_lend(pipe)) return true;
+        ssize_t n = rh_socket_send(pipe->socket, pipe->iov + pipe->at, pipe->count - pipe->at);
+        if (n == 0) {
+            pipe->is_sending = true;
+            return false;
+        }
+        if (n < 0) {
+            rh_tcp_pipe_break(pipe, (int)-n);
+            return false;
+        }
+        rh_pipe_sent(pipe, (size_t)n);
+    }
+    rh_tcp_pipe_wake(pipe);
+    return false;
+}
