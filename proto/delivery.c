@@ -56,6 +56,7 @@ void rh_deliveries_drop(struct link *link, bool all)
 {
     CHAIN_EACH(node, &link->queue) resolve(CHAIN_OWNER(node, struct delivery, queue), RH_DROPPED);
     link->abort_due = false; /* the detach, end or close that follows takes back a half delivery as well */
+    chain_remove(&link->ready);
     if (!all || link->deliveries == 0) return;
     CHAIN_EACH(node2, &link->session->unsettled)
     {

@@ -307,7 +307,6 @@ static void link_die(struct link *link, bool closed, const rh_error *error)
     link->dying       = true;
     link->gone_closed = closed;
     if (error != &link->error) link->error = *error;
-    chain_remove(&link->ready);
     rh_deliveries_drop(link, true);
     if (link->deliveries == 0) chain_push(&link_engine(link)->dead_links, &link->dead);
 }
@@ -343,7 +342,6 @@ rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, co
     link->say_error     = condition != NULL;
     link->detach_due    = true;
     link->detach_closed = closed;
-    chain_remove(&link->ready);
     rh_deliveries_drop(link, false);
     rh_link_due(link);
     return RH_OK;

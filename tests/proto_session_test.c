@@ -265,6 +265,19 @@ Test(session, an_end_takes_its_links_and_deliveries_along)
     pair_free(pair);
 }
 
+/* Found by the fuzzer: the links of an ended session stayed among those with something to cut. */
+Test(session, what_is_queued_when_its_owner_ends_the_session_is_dropped)
+{
+    struct pair *pair = PAIR();
+    cr_assert_eq(end_send(&pair->client, "queued", false), RH_OK);
+    cr_expect_eq(rh_session_end(pair->client.session, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->client.outcomes[RH_DROPPED], 1);
+    cr_expect_eq(pair->server.count[ON_DELIVERY], 0);
+    cr_expect_eq(pair->server.count[ON_END], 1);
+    pair_free(pair);
+}
+
 Test(session, slots_and_channels_are_used_again)
 {
     struct pair *pair = PAIR(.client.sessions = 2, .server.sessions = 2, .half = true);
