@@ -43,9 +43,20 @@ Test(connection, a_client_ends_at_a_header_that_it_does_not_speak)
 Test(connection, seven_bytes_of_a_header_are_not_enough)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
-    cr_expect_eq(rh_engine_frame_size(peer->end.engine, (const uint8_t *)"AMQP\0\1\0", 7), 0);
+    cr_expect_eq(rh_engine_frame_size(peer->end.engine, (const uint8_t *)"AMQ", 3), 0);
+    cr_expect_eq(rh_engine_frame_size(peer->end.engine, (const uint8_t *)"AMQP\0\1\0", 7), 8);
     cr_expect_eq(end_feed(&peer->end, "AMQP\0\1\0", 7, peer->now), 0);
     cr_expect_eq(end_feed(&peer->end, "AMQP\0\1\0\0", 8, peer->now), 8);
+    peer_free(peer);
+}
+
+/* A pipe measures everything that came before it feeds any of it, so the answer depends on the bytes alone. */
+Test(connection, frames_are_measured_ahead_of_being_fed)
+{
+    struct peer         *peer    = peer_new(RH_ENGINE_OPTS(.server = true));
+    static const uint8_t flight[] = { 'A', 'M', 'Q', 'P', 0, 1, 0, 0, 0, 0, 0, 12, 2, 0, 0, 0, 0, 0, 0, 0 };
+    cr_expect_eq(rh_engine_frame_size(peer->end.engine, flight, sizeof flight), 8);
+    cr_expect_eq(rh_engine_frame_size(peer->end.engine, flight + 8, sizeof flight - 8), 12);
     peer_free(peer);
 }
 
