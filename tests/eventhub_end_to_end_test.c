@@ -17,8 +17,8 @@ static void world(const rh_loop_opts *opts)
     static const rh_emulator_hub hub = { .name = "hub", .partitions = 4, .groups = groups, .group_count = 1 };
     char text[512];
     cr_assert_eq(rh_loop_create(opts, &loop, &error), RH_OK, "%s", error.description);
-    rh_emulator_opts emulator_opts = *RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
-    cr_assert_eq(rh_emulator_create(loop, &emulator_opts, &emulator, &error), RH_OK, "%s", error.description);
+    rh_emulator_opts *emulator_opts = RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
+    cr_assert_eq(rh_emulator_create(loop, emulator_opts, &emulator, &error), RH_OK, "%s", error.description);
     rh_emulator_connection_string(emulator, "hub", text, sizeof text);
     cr_assert_eq(rh_client_create(loop, RH_CLIENT_OPTS(.connection_string = text), &client, &error), RH_OK, "%s", error.description);
 }

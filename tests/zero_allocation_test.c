@@ -41,8 +41,8 @@ static void on_event(void *user, rh_consumer *c, const rh_event *event)
 static void connect_to(bool tls)
 {
     char text[512];
-    rh_emulator_opts opts = *RH_EMULATOR_OPTS(.tls = tls);
-    cr_assert_eq(rh_emulator_start(&opts, &emulator, &error), RH_OK, "%s", error.description);
+    rh_emulator_opts *opts = RH_EMULATOR_OPTS(.tls = tls);
+    cr_assert_eq(rh_emulator_start(opts, &emulator, &error), RH_OK, "%s", error.description);
     cr_assert_eq(rh_loop_create(NULL, &loop, &error), RH_OK, "%s", error.description);
     if (tls) rh_emulator_tls_connection_string(emulator, "hub", text, sizeof text);
     else rh_emulator_connection_string(emulator, "hub", text, sizeof text);
