@@ -110,11 +110,16 @@ run: all
 
 # --- tests --------------------------------------------------------------------------------------
 
-$(BUILD)/tests/%: $(BUILD)/tests/%_test.o $(WORLD) $(STATIC)
+# An archive: a test takes of the shared worlds what it names, no more.
+$(BUILD)/tests/world.a: $(WORLD)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/tests/%_test.o $(BUILD)/tests/world.a $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lcriterion -lxxhash $(LIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%_main.o $(WORLD) $(STATIC)
+$(BUILD)/tests/%: $(BUILD)/tests/%_main.o $(BUILD)/tests/world.a $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(TEST_LIBS) -lxxhash $(LIBS)
 
