@@ -296,15 +296,18 @@ rh_status rh_session_settle(struct session *session, const struct settling *what
 /* link.c */
 void         rh_link_take_attach(struct session *session, rh_slice body);
 void         rh_link_take_detach(struct session *session, rh_slice body);
-void         rh_link_take_flow(struct session *session, const rh_amqp_flow *flow);
 struct link *rh_link_by_handle(struct session *session, uint32_t handle); /* NULL: none, or late; the session has judged */
 void         rh_link_fail(struct link *link, rh_status status, const char *words);
 void         rh_link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
 void         rh_link_reap(struct link *link);
 void         rh_link_due(struct link *link);
 bool         rh_link_say(struct link *link); /* false: no room */
-void         rh_link_refresh(struct link *link);
-uint32_t     rh_link_usable(const struct link *link);
+
+/* credit.c */
+void     rh_link_take_flow(struct session *session, const rh_amqp_flow *flow);
+void     rh_link_refresh(struct link *link);
+uint32_t rh_link_usable(const struct link *link);
+bool     rh_credit_say(struct link *link); /* false: no room */
 
 /* delivery.c */
 bool rh_delivery_cut(struct link *link); /* false: no room */
@@ -312,6 +315,12 @@ void rh_delivery_unpin(struct delivery *delivery);
 void rh_delivery_take(struct session *session, rh_slice body);
 void rh_deliveries_drop(struct link *link, bool all);
 void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *disposition);
+
+/** Nothing new is sent or taken on it: its end is decided, said or heard. */
+static inline bool link_is_leaving(const struct link *link)
+{
+    return link->dying || link->detach_due || link->state >= LINK_DETACH_PIPE;
+}
 
 static inline rh_engine *link_engine(const struct link *link)
 {

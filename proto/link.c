@@ -123,11 +123,6 @@ struct link *rh_link_by_handle(struct session *session, uint32_t handle)
     return NULL;
 }
 
-static bool is_leaving(const struct link *link)
-{
-    return link->dying || link->detach_due || link->state >= DETACH_PIPE;
-}
-
 /* -- attach, ours ------------------------------------------------------------------------------ */
 
 static rh_slice source_encoded(const rh_link_opts *opts, rh_enc *e)
@@ -216,7 +211,7 @@ rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *use
 rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
 {
     struct link *link = slot_of(handle);
-    if (link == NULL || link->state != ATTACH_RCVD || is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    if (link == NULL || link->state != ATTACH_RCVD || link_is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
     if (!rh_session_say(link->session)) return RH_AGAIN;
     link_options(link, opts);
     if (opts->user) link->user = opts->user;
@@ -225,14 +220,6 @@ rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
     if (link->flow_due) rh_link_due(link); /* credit that was granted before the answer */
     rh_link_refresh(link);
     return RH_OK;
-}
-
-rh_status rh_link_refuse(rh_link *handle, const char *condition, const char *description)
-{
-    struct link *link = slot_of(handle);
-    if (link == NULL || link->state != ATTACH_RCVD || is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
-    rh_status status = say_attach(link, NULL);
-    return status ? status : rh_link_detach(handle, true, condition, description);
 }
 
 /* -- attach, theirs ---------------------------------------------------------------------------- */
@@ -259,7 +246,7 @@ static void attach_answered(struct link *link, const rh_amqp_attach *attach)
     attach_fields(link, attach);
     step(link, THEY_ATTACH);
     link->refused = is_refusal(link, attach);
-    if (link->refused || is_leaving(link)) return;
+    if (link->refused || link_is_leaving(link)) return;
     rh_engine *engine = link_engine(link);
     if (engine->handler->on_attach) engine->handler->on_attach(engine->user, slot_handle(link), attach);
 }
@@ -325,7 +312,7 @@ void rh_link_cut_off(struct link *link, const rh_error *error)
 /** The peer broke a rule of the link: detach it with the condition that says which [2.6.5]. */
 void rh_link_fail(struct link *link, rh_status status, const char *words)
 {
-    if (is_leaving(link)) return;
+    if (link_is_leaving(link)) return;
     rh_error_of_fault(&link->error, status, words);
     link->say_error  = true;
     link->detach_due = link->detach_closed = true;
@@ -333,17 +320,31 @@ void rh_link_fail(struct link *link, rh_status status, const char *words)
     link_die(link, true, &link->error);
 }
 
-rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, const char *description)
+static void detach_decided(struct link *link, bool closed, const char *condition, const char *description)
 {
-    struct link *link = slot_of(handle);
-    if (link == NULL || is_leaving(link)) return RH_E_STATE;
-    if (link->state == ATTACH_RCVD) return rh_link_refuse(handle, condition, description);
     rh_error_of_caller(&link->error, condition, description);
     link->say_error     = condition != NULL;
     link->detach_due    = true;
     link->detach_closed = closed;
     rh_deliveries_drop(link, false);
     rh_link_due(link);
+}
+
+rh_status rh_link_refuse(rh_link *handle, const char *condition, const char *description)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || link->state != ATTACH_RCVD || link_is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    rh_status status = say_attach(link, NULL);
+    if (status == RH_OK) detach_decided(link, true, condition, description);
+    return status;
+}
+
+rh_status rh_link_detach(rh_link *handle, bool closed, const char *condition, const char *description)
+{
+    struct link *link = slot_of(handle);
+    if (link == NULL || link_is_leaving(link)) return RH_E_STATE;
+    if (link->state == ATTACH_RCVD) return rh_link_refuse(handle, condition, description);
+    detach_decided(link, closed, condition, description);
     return RH_OK;
 }
 
@@ -397,45 +398,7 @@ static bool say_detach(struct link *link)
     return true;
 }
 
-/* -- credit ------------------------------------------------------------------------------------ */
-
-/** Sender: how many more sends; receiver: how many more may come. */
-uint32_t rh_link_usable(const struct link *link)
-{
-    if (link->receiver) return rh_serial_ahead(link->delivery_count, link->limit);
-    return link->credit > link->queued ? link->credit - link->queued : 0;
-}
-
-static bool say_flow(struct link *link)
-{
-    rh_amqp_flow flow = {
-        .has            = RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_LINK_CREDIT | RH_HAS_FLOW_DRAIN,
-        .handle         = link->handle,
-        .delivery_count = link->delivery_count,
-        .link_credit    = link->receiver ? rh_link_usable(link) : link->credit,
-        .available      = link->queued,
-        .drain          = link->drain,
-    };
-    if (!link->receiver || link->has_in) flow.has |= RH_HAS_FLOW_DELIVERY_COUNT;
-    if (!link->receiver) flow.has |= RH_HAS_FLOW_AVAILABLE;
-    rh_session_flow_fields(link->session, &flow);
-    link->flow_due = rh_output_frame(link_engine(link), link->session->channel, RH_AMQP_FLOW, &flow) != RH_OK;
-    return !link->flow_due;
-}
-
-/* [2.6.7] Asked to drain, a sender that has nothing more to send uses its credit up by counting. */
-static bool is_drained(const struct link *link)
-{
-    return link->drain_due && (link->credit == 0 || chain_is_empty(&link->queue));
-}
-
-static void give_credit_back(struct link *link)
-{
-    link->delivery_count += link->credit;
-    link->credit    = 0;
-    link->drain_due = false;
-    link->flow_due  = true;
-}
+/* -- saying ------------------------------------------------------------------------------------- */
 
 /** Something of the link waits to be said beside transfers. */
 void rh_link_due(struct link *link)
@@ -444,96 +407,11 @@ void rh_link_due(struct link *link)
     rh_session_due(link->session);
 }
 
+/** Says it. False: the ring is full, the rest waits. */
 bool rh_link_say(struct link *link)
 {
-    if (is_drained(link)) give_credit_back(link);
-    if (link->flow_due && link->state != UNATTACHED && !link->dying && !say_flow(link)) return false;
-    if (link->detach_due) return say_detach(link);
-    return true;
-}
-
-/** Puts a link where the output finds it: among those that can cut a frame, those that wait for the session's window, or nowhere. */
-void rh_link_refresh(struct link *link)
-{
-    struct session *session = link->session;
-    struct chain   *first   = chain_first(&link->queue);
-    bool            begun   = first && CHAIN_OWNER(first, struct delivery, queue)->state == DELIVERY_HALF;
-    bool            can     = link->abort_due || begun || (first && link->credit > 0);
-    if (!can || link->state != ATTACHED || is_leaving(link) || session->state != SESSION_MAPPED || session->end_due) chain_remove(&link->ready);
-    else chain_push(session->remote_window > 0 ? &session->engine->ready : &session->blocked, &link->ready);
-}
-
-static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
-{
-    rh_engine *engine = link_engine(link);
-    uint32_t   before = rh_link_usable(link);
-    /* [2.6.7] Absent while the receiver has not seen our attach: it counts from our first. */
-    uint32_t seen   = (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) ? flow->delivery_count : engine->first_id;
-    link->credit    = rh_serial_ahead(link->delivery_count, seen + flow->link_credit);
-    link->drain     = flow->drain;
-    link->drain_due = flow->drain;
-    if (flow->drain) rh_link_due(link);
-    rh_link_refresh(link);
-    if (rh_link_usable(link) > before && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
-}
-
-static void flow_from_sender(struct link *link, const rh_amqp_flow *flow)
-{
-    rh_engine *engine = link_engine(link);
-    if (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
-    if (!link->drain || rh_link_usable(link) > 0) return;
-    link->drain = false;
-    if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));
-}
-
-void rh_link_take_flow(struct session *session, const rh_amqp_flow *flow)
-{
-    struct link *link = rh_link_by_handle(session, flow->handle);
-    if (link == NULL || is_leaving(link)) return;
-    if (flow->echo) {
-        link->flow_due = true;
-        rh_link_due(link);
-    }
-    /* Some senders put a link-credit into their own flows; only the receiver's means something. */
-    if (link->receiver) flow_from_sender(link, flow);
-    else if (flow->has & RH_HAS_FLOW_LINK_CREDIT) flow_from_receiver(link, flow);
-}
-
-static rh_status receiver_flow(rh_link *handle, struct link **out)
-{
-    struct link *link = slot_of(handle);
-    if (link == NULL || !link->receiver || is_leaving(link)) return RH_E_STATE;
-    link->flow_due = true;
-    if (link->state != ATTACH_RCVD) rh_link_due(link);
-    *out = link;
-    return RH_OK;
-}
-
-rh_status rh_link_credit(rh_link *handle, uint32_t credit)
-{
-    struct link *link;
-    if (receiver_flow(handle, &link) != RH_OK) return RH_E_STATE;
-    link->drain = false;
-    link->limit = link->delivery_count + credit;
-    if (rh_serial_before(link->granted, link->limit)) link->granted = link->limit;
-    return RH_OK;
-}
-
-rh_status rh_link_drain(rh_link *handle)
-{
-    struct link *link;
-    if (receiver_flow(handle, &link) != RH_OK) return RH_E_STATE;
-    link->drain = true;
-    return RH_OK;
-}
-
-rh_status rh_link_gather(rh_link *handle, uint8_t *buffer, size_t n)
-{
-    struct link *link = slot_of(handle);
-    if (link == NULL || !link->receiver || link->gathering) return RH_E_STATE;
-    link->gather   = buffer;
-    link->gather_n = buffer ? n : 0;
-    return RH_OK;
+    if (link->state != UNATTACHED && !link->dying && !rh_credit_say(link)) return false;
+    return link->detach_due ? say_detach(link) : true;
 }
 
 /* -- inspecting -------------------------------------------------------------------------------- */
@@ -559,13 +437,13 @@ bool rh_link_is_receiver(const rh_link *handle)
 bool rh_link_is_pending(const rh_link *handle)
 {
     const struct link *link = slot_of(handle);
-    return link && link->state == ATTACH_RCVD && !is_leaving(link);
+    return link && link->state == ATTACH_RCVD && !link_is_leaving(link);
 }
 
 bool rh_link_is_attached(const rh_link *handle)
 {
     const struct link *link = slot_of(handle);
-    return link && link->state == ATTACHED && !is_leaving(link) && !link->refused;
+    return link && link->state == ATTACHED && !link_is_leaving(link) && !link->refused;
 }
 
 uint32_t rh_link_credit_left(const rh_link *handle)

@@ -629,7 +629,7 @@ RH_API rh_status rh_link_refuse(rh_link *link, const char *condition, const char
  */
 RH_API rh_status rh_link_detach(rh_link *link, bool closed, const char *condition, const char *description);
 
-/** Receiver: the sender may send this many more from now on. One flow leaves with the next output. */
+/** Receiver: the sender may send this many more from now on, at most 2^31 - 1. One flow leaves with the next output. */
 RH_API rh_status rh_link_credit(rh_link *link, uint32_t credit);
 
 /** Receiver: asks the sender to use or give up the credit now; on_drained follows. */

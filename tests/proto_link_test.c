@@ -286,6 +286,30 @@ Test(link, the_same_flow_again_changes_nothing)
     peer_free(peer);
 }
 
+Test(link, the_largest_credit_is_credit)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.first_id = 0xfffffffeu));
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    peer_credit(peer, 0xfffffffeu, UINT32_MAX);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), UINT32_MAX);
+    cr_expect_eq(end_send(&peer->end, "x", true), RH_OK);
+    peer_hear(peer);
+    peer_credit(peer, 0xfffffffeu, 0x80000000u);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 0x7fffffffu, "one is in flight");
+    peer_free(peer);
+
+    struct pair *pair = PAIR(.no_credit = true);
+    cr_expect_eq(rh_link_credit(pair->server.link, UINT32_MAX), RH_OK);
+    cr_expect_eq(rh_link_credit_left(pair->server.link), 0x7fffffffu);
+    pair_run(pair);
+    cr_expect_eq(rh_link_credit_left(pair->client.link), 0x7fffffffu);
+    pair_free(pair);
+}
+
 Test(link, credit_from_a_sender_is_ignored)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
