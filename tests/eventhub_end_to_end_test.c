@@ -5,27 +5,44 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static rh_loop *loop;
 static rh_emulator *emulator;
 static rh_client *client;
 static rh_error error;
 
-static void world(const rh_loop_opts *opts)
+/** The emulator's own certificate, as a file that a client can be told to trust. */
+static const char *trust(void)
+{
+    static char path[] = "/tmp/ringhub-certificate-XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    FILE *file = fdopen(fd, "w");
+    fputs(rh_emulator_certificate_pem(emulator), file);
+    fclose(file);
+    return path;
+}
+
+static void world(const rh_loop_opts *opts, bool tls)
 {
     static const char *const groups[] = { "cg" };
     static const rh_emulator_hub hub = { .name = "hub", .partitions = 4, .groups = groups, .group_count = 1 };
     char text[512];
     cr_assert_eq(rh_loop_create(opts, &loop, &error), RH_OK, "%s", error.description);
-    rh_emulator_opts *emulator_opts = RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1);
+    rh_emulator_opts *emulator_opts = RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1, .tls = tls);
     cr_assert_eq(rh_emulator_create(loop, emulator_opts, &emulator, &error), RH_OK, "%s", error.description);
-    rh_emulator_connection_string(emulator, "hub", text, sizeof text);
-    cr_assert_eq(rh_client_create(loop, RH_CLIENT_OPTS(.connection_string = text), &client, &error), RH_OK, "%s", error.description);
+    if (tls) rh_emulator_tls_connection_string(emulator, "hub", text, sizeof text);
+    else rh_emulator_connection_string(emulator, "hub", text, sizeof text);
+    const char *ca = tls ? trust() : NULL;
+    rh_status status = rh_client_create(loop, RH_CLIENT_OPTS(.connection_string = text, .ca_file = ca), &client, &error);
+    if (ca) unlink(ca);
+    cr_assert_eq(status, RH_OK, "%s", error.description);
 }
 
 static void open_world(void)
 {
-    world(NULL);
+    world(NULL, false);
 }
 
 static void close_world(void)
@@ -141,13 +158,13 @@ Test(end_to_end, a_batch_comes_out_as_it_went_in)
 
 Test(backend, epoll_does_the_same, .timeout = 60)
 {
-    world(RH_LOOP_OPTS(.backend = RH_BACKEND_EPOLL));
+    world(RH_LOOP_OPTS(.backend = RH_BACKEND_EPOLL), false);
     cr_expect_str_eq(rh_loop_backend_name(loop), "epoll");
     send_and_receive_a_batch();
     close_world();
 }
 
-Test(end_to_end, events_of_900_kib_cross_in_many_frames)
+static void send_and_receive_large_events(void)
 {
     enum { N = 900 * 1024 };
     static uint8_t body[N];
@@ -163,6 +180,19 @@ Test(end_to_end, events_of_900_kib_cross_in_many_frames)
     }
     rh_consumer_destroy(consumer);
     rh_producer_destroy(producer);
+}
+
+Test(end_to_end, events_of_900_kib_cross_in_many_frames)
+{
+    send_and_receive_large_events();
+}
+
+Test(backend, tls_does_the_same, .timeout = 60)
+{
+    world(NULL, true);
+    send_and_receive_a_batch();
+    send_and_receive_large_events();
+    close_world();
 }
 
 Test(end_to_end, events_with_one_key_share_a_partition)
