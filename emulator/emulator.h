@@ -4,7 +4,7 @@
  * Hubs, partitions and consumer groups in memory, behind AMQP 1.0 over TCP and TLS, for tests and for work
  * without a cloud account. It answers what the official clients need and is strict: a peer that breaks the
  * protocol is told so with the condition the specification has for it, a token is believed only if its
- * signature, its expiry and its audience are right. It never writes to disk, never speaks to Azure, and
+ * signature, its expiry and its audience are right. It writes to disk only when asked (data_dir), never speaks to Azure, and
  * sees time, randomness and sockets only through the loop it lives on, so it runs in a simulated world too.
  *
  * Any number of emulators may live in one process. Memory comes from the loop's allocator and is bounded by
@@ -13,11 +13,7 @@
 #ifndef RH_EMULATOR_H
 #define RH_EMULATOR_H
 
-#ifdef RH_INSTALLED
-#include "base.h"
-#else
 #include "codec/base.h"
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -70,6 +66,19 @@ typedef struct rh_emulator_opts {
     uint64_t max_bytes;       /* of all stored events, framing and index included; 256 MiB. The oldest are dropped */
     uint32_t max_connections; /* 256, about 900 KiB each while open */
 
+    /* NULL: events are forgotten with the emulator. Else a folder (made if it is not there, but not its parents) in which
+     * every hub is found again: its events, sequence numbers, offsets and creation time. retention_ms and max_bytes bound it
+     * as they bound memory, but for the last files of each partition: at most a sixteenth of max_bytes, at most
+     * 16 MiB and at least 64 KiB, and a delivery more. One emulator at a time may have it; a hub must come back with as many partitions
+     * as it had; a hub that is not named this time is left alone.
+     *
+     * An event is accepted, and readers see it, only when write(2) has taken it: whatever becomes of this process
+     * afterwards, it is there at the next start. What was being written and not accepted may be there too, whole or a batch's first
+     * events. Nothing waits for the disk itself (no fsync): what the kernel had not yet written when the machine lost power is
+     * gone. A torn end of a log is cut off at the start, and the log says so; damage elsewhere is refused with its
+     * place. When a write fails, the events are rejected with amqp:internal-error, the log says why, and the emulator goes on. */
+    const char *data_dir;
+
     const char *rule; /* RH_EMULATOR_RULE */
     const char *key;  /* RH_EMULATOR_KEY */
 
@@ -82,13 +91,14 @@ typedef struct rh_emulator_opts {
 
 /**
  * Opens a namespace on the caller's loop, which must outlive it; it lives while that loop is turned.
- * On failure *out is NULL and error (may be NULL) tells what could not be read, listened on or understood.
+ * On failure *out is NULL and error (may be NULL) tells what could not be read, listened on or understood. Logs in data_dir are read
+ * back before it returns.
  */
 RH_API RH_NODISCARD rh_status rh_emulator_create(struct rh_loop *loop, const rh_emulator_opts *opts, rh_emulator **out,
                                                  rh_error *error);
 
 /**
- * The handle is dead at once: listeners and connections are cut. Their memory goes back when the loop has
+ * The handle is dead at once: listeners and connections are cut. Their memory goes back, and data_dir is free again, when the loop has
  * reaped them, at the latest in rh_loop_destroy(). For a namespace made by rh_emulator_create(). NULL is allowed.
  */
 RH_API void rh_emulator_destroy(rh_emulator *emulator);
