@@ -64,7 +64,8 @@ static rh_time read_clock(void)
 
 rh_time rh_reactor_now(rh_reactor *reactor)
 {
-    if (!reactor->in_turn) reactor->now = read_clock();
+    if (!reactor->in_turn || reactor->is_stale) reactor->now = read_clock();
+    reactor->is_stale = false;
     return reactor->now;
 }
 
@@ -153,7 +154,10 @@ static rh_status turn_once(rh_reactor *reactor, rh_time until)
     reactor->stats.turns++;
     reactor->now = read_clock();
     serve(reactor);
+    /* Handlers run inside the wait, after a sleep of any length: a deadline set from the time before it would be past. */
+    reactor->is_stale = true;
     int happened = wait_for_work(reactor, until);
+    reactor->is_stale = false;
     reactor->now = read_clock();
     rh_poller_reap(reactor->poller);
     rh_doorbell_answer(&reactor->bell);

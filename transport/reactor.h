@@ -32,6 +32,7 @@ typedef struct rh_reactor {
     struct rh_tcp_listener *listeners;
 
     bool in_turn;
+    bool is_stale; /* `now` is from before the wait */
     bool is_stopping;
     bool is_dying;
     bool is_polled; /* a host waits on rh_loop_fd() */
