@@ -1,9 +1,40 @@
 /* Pipes over TCP: every test runs on io_uring and on epoll. */
+#include "tests/heap.h"
 #include "tests/wire.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+/* A peer without a loop, which can cut its bytes wherever it likes. */
+static int raw_connect(struct wire *wire)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rh_listener_port(wire->listener)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    cr_assert(wire_until(wire, wire->server.is_up));
+    return fd;
+}
+
+static void raw_say(int fd, const void *bytes, size_t n) { cr_assert_eq(send(fd, bytes, n, MSG_NOSIGNAL), (ssize_t)n); }
+
+/* The test's own words for frames: a script of some, and what it digests to. */
+static size_t script(uint8_t *bytes, uint64_t *digest)
+{
+    struct end end = { .pipe = NULL };
+    end_say(&end, "a", 1);
+    end_say(&end, "", 0);
+    end_say(&end, "bcdefghij", 9);
+    end_say(&end, "klmno", 5);
+    memcpy(bytes, end.out, end.said);
+    *digest = end_said_digest(&end);
+    end_fini(&end);
+    return end.said;
+}
 
 Test(pipe, what_is_said_comes_back)
 {
@@ -17,8 +48,365 @@ Test(pipe, what_is_said_comes_back)
         cr_assert(wire_until(&wire, wire.client.frames == 1));
         cr_expect_eq(wire.client.digest, digest);
         cr_expect_eq(wire.client.sent_total, 9);
+        char peer[64];
+        rh_pipe_peer(wire.client.pipe, peer, sizeof peer);
+        cr_expect_eq(strncmp(peer, "127.0.0.1:", 10), 0);
         wire_close(&wire);
         cr_expect(wire.client.is_down && wire.server.is_down);
         cr_expect_eq(wire.client.error.status, RH_E_CANCELLED);
+    }
+}
+
+Test(pipe, every_cut_of_the_bytes_gives_the_same_frames)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        uint8_t bytes[64];
+        uint64_t digest;
+        size_t n = script(bytes, &digest);
+        for (size_t cut = 0; cut <= n; cut++) {
+            struct end end = { .pipe = NULL };
+            wire.server = end;
+            int fd = raw_connect(&wire);
+            if (cut) raw_say(fd, bytes, cut);
+            cr_assert(wire_until(&wire, wire.server.bytes_in + 13 > cut));
+            wire_pass(&wire, RH_US(200));
+            if (cut < n) raw_say(fd, bytes + cut, n - cut);
+            cr_assert(wire_until(&wire, wire.server.frames == 4), "cut at byte %zu", cut);
+            cr_expect_eq(wire.server.digest, digest, "cut at byte %zu", cut);
+            close(fd);
+            cr_assert(wire_until(&wire, wire.server.is_down));
+            cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
+        }
+        rh_loop_stats stats;
+        rh_loop_stats_read(wire.loop, &stats);
+        cr_expect_eq(stats.frame_buffers_used, 0);
+        cr_expect_eq(stats.pipes, 0);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, single_bytes_make_frames)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        uint8_t bytes[64];
+        uint64_t digest;
+        size_t n = script(bytes, &digest);
+        int fd = raw_connect(&wire);
+        for (size_t i = 0; i < n; i++) {
+            rh_loop_stats before, after;
+            rh_loop_stats_read(wire.loop, &before);
+            raw_say(fd, bytes + i, 1);
+            cr_assert(wire_until(&wire, (rh_loop_stats_read(wire.loop, &after), after.bytes_in > before.bytes_in)));
+        }
+        cr_expect_eq(wire.server.frames, 4);
+        cr_expect_eq(wire.server.digest, digest);
+        wire_close(&wire);
+        close(fd);
+    }
+}
+
+Test(pipe, frames_across_receive_buffers_arrive_whole)
+{
+    for (each_backend(backend)) {
+        /* Buffers smaller than a frame, and of no round size. */
+        struct wire wire = { .server.echoes = true };
+        wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 4, .receive_bytes = 5001));
+        wire_connect(&wire);
+        for (size_t n = 0; n < 65536 - 4; n += 1237) end_say_many(&wire.client, 1, n);
+        uint64_t digest = end_said_digest(&wire.client), bytes = wire.client.said;
+        cr_assert(wire_until(&wire, wire.client.bytes_in == bytes));
+        cr_expect_eq(wire.client.digest, digest);
+        cr_expect_eq(wire.server.digest, digest);
+        cr_expect_eq(wire.client.sent_total, bytes);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, a_frame_above_the_limit_is_handed_over_to_be_refused)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.closes_at_frame = true };
+        wire_open(&wire, backend, NULL);
+        wire.server.refuses_frames = true;
+        int fd = raw_connect(&wire);
+        raw_say(fd, "\x7f\xff\xff\xff and so on", 14);
+        cr_assert(wire_until(&wire, wire.server.is_down));
+        cr_expect_eq(wire.server.refused, 14);
+        close(fd);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, much_output_waits_for_a_slow_reader_and_arrives)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.deaf = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 120, 60000);
+        uint64_t digest = end_said_digest(&wire.client), bytes = wire.client.said;
+        wire_pass(&wire, RH_MS(50));
+        cr_expect_eq(wire.server.frames, 0);
+        cr_expect_lt(wire.client.sent_total, bytes, "the kernel cannot have taken %zu bytes", (size_t)bytes);
+        rh_loop_stats stats;
+        rh_loop_stats_read(wire.loop, &stats);
+        cr_expect_leq(stats.frame_buffers, 64, "a paused pipe holds what was on its way, not the stream: %u buffers", stats.frame_buffers);
+
+        wire.server.deaf = false;
+        rh_pipe_wake(wire.server.pipe);
+        cr_assert(wire_until(&wire, wire.server.bytes_in == bytes));
+        cr_expect_eq(wire.server.digest, digest);
+        cr_expect_eq(wire.client.sent_total, bytes);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, an_owner_that_stops_and_starts_misses_nothing)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 8, .receive_bytes = 2048));
+        wire_connect(&wire);
+        wire.server.stops_every = 3;
+        for (size_t i = 0; i < 400; i++) end_say_many(&wire.client, 1, i * 13 % 5000);
+        uint64_t digest = end_said_digest(&wire.client);
+        rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(10);
+        while (wire.server.frames < 400 && rh_loop_now(wire.loop) < end) {
+            wire_pass(&wire, RH_US(50));
+            if (wire.server.deaf) wire.server.deaf = false, rh_pipe_wake(wire.server.pipe);
+        }
+        cr_expect_eq(wire.server.frames, 400);
+        cr_expect_eq(wire.server.digest, digest);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, closing_with_flush_delivers_everything_first)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 100, 50000);
+        uint64_t digest = end_said_digest(&wire.client);
+        rh_pipe_close(wire.client.pipe, true);
+        cr_expect_not(wire.client.is_down, "never from inside the call");
+        cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+        cr_expect_eq(wire.client.error.status, RH_OK, "%s", wire.client.error.description);
+        cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
+        cr_expect_eq(wire.server.frames, 100);
+        cr_expect_eq(wire.server.digest, digest);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, two_ends_that_close_together_both_end_well)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say(&wire.client, "bye", 3);
+        end_say(&wire.server, "bye", 3);
+        rh_pipe_close(wire.client.pipe, true);
+        rh_pipe_close(wire.server.pipe, true);
+        rh_time before = rh_loop_now(wire.loop);
+        cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+        cr_expect_eq(wire.client.error.status, RH_OK);
+        cr_expect_eq(wire.server.error.status, RH_OK);
+        cr_expect_lt(rh_loop_now(wire.loop) - before, RH_MS(500), "nobody waited for the other");
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, an_owner_may_close_inside_any_callback)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.closes_at_frame = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 3, 100);
+        cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+        cr_expect_eq(wire.server.error.status, RH_OK);
+        cr_expect_eq(wire.server.inputs, 1, "no input after the close");
+
+        struct end again = { .closes_at_up = true };
+        wire.server = (struct end){ .out = wire.server.out };
+        wire_dial(&wire, &again, RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
+        cr_assert(wire_until(&wire, again.is_down));
+        cr_expect(again.is_up);
+        wire_close(&wire);
+        end_fini(&again);
+    }
+}
+
+Test(pipe, an_abort_is_felt_by_both)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.deaf = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 100, 60000);
+        wire_pass(&wire, RH_MS(5));
+        rh_pipe_close(wire.client.pipe, false);
+        cr_assert(wire_until(&wire, wire.client.is_down));
+        cr_expect_eq(wire.client.error.status, RH_E_CANCELLED);
+        wire.server.deaf = false;
+        rh_pipe_wake(wire.server.pipe);
+        cr_assert(wire_until(&wire, wire.server.is_down));
+        cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
+        cr_expect_lt(wire.server.frames, 100);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, a_flush_that_nobody_takes_ends_in_time)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.deaf = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 100, 60000);
+        rh_pipe_close(wire.client.pipe, true);
+        rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(7);
+        while (!wire.client.is_down && rh_loop_now(wire.loop) < end) wire_pass(&wire, RH_MS(100));
+        cr_assert(wire.client.is_down);
+        cr_expect_eq(wire.client.error.status, RH_E_TIMEOUT);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, the_last_words_of_a_peer_that_resets_are_heard)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        int fd = raw_connect(&wire);
+        wire.server.echoes = true;
+        uint8_t bytes[64];
+        uint64_t digest;
+        size_t n = script(bytes, &digest);
+        raw_say(fd, bytes, n);
+        struct linger now = { .l_onoff = 1, .l_linger = 0 };
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        close(fd);
+        end_say_many(&wire.server, 10, 1000);
+        cr_assert(wire_until(&wire, wire.server.is_down));
+        cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, a_loop_with_a_hundred_busy_pipes_can_be_destroyed)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.deaf = true };
+        wire_open(&wire, backend, NULL);
+        struct end *ends = calloc(200, sizeof *ends);
+        for (int i = 0; i < 100; i++) {
+            wire.accepted = &ends[100 + i];
+            wire.accepted->deaf = i % 2;
+            wire_dial(&wire, &ends[i], RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
+            cr_assert(wire_until(&wire, ends[i].is_up && ends[100 + i].is_up));
+            end_say_many(&ends[i], 10, 50000);
+        }
+        wire_pass(&wire, RH_MS(2));
+        struct end late = { .pipe = NULL };
+        wire_dial(&wire, &late, RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
+        wire_close(&wire);
+        for (int i = 0; i < 200; i++) {
+            cr_expect(ends[i].is_down);
+            cr_expect_eq(ends[i].error.status, RH_E_CANCELLED);
+            end_fini(&ends[i]);
+        }
+        cr_expect_eq(late.error.status, RH_E_CANCELLED);
+        free(ends);
+    }
+}
+
+Test(pipe, beyond_max_pipes_peers_are_turned_away)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, RH_LOOP_OPTS(.max_pipes = 2));
+        wire_connect(&wire);
+        struct end third = { .pipe = NULL };
+        rh_pipe *pipe;
+        cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "127.0.0.1", .port = 1), &end_handler, &third, &pipe), RH_E_LIMIT);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rh_listener_port(wire.listener)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+        wire_pass(&wire, RH_MS(20));
+        char byte;
+        cr_expect_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+        close(fd);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, one_greedy_peer_does_not_starve_the_others)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 2, .receive_bytes = 1024));
+        wire_connect(&wire);
+        struct end slow[7] = { { .pipe = NULL } }, served[7] = { { .pipe = NULL } };
+        for (int i = 0; i < 7; i++) {
+            wire.accepted = &served[i];
+            wire_dial(&wire, &slow[i], RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
+            cr_assert(wire_until(&wire, slow[i].is_up && served[i].is_up));
+        }
+        for (int round = 0; round < 20; round++) {
+            if (wire.client.said < 1000000) end_say_many(&wire.client, 40, 30000);
+            for (int i = 0; i < 7; i++) end_say(&slow[i], "tick", 4);
+            rh_time before = rh_loop_now(wire.loop);
+            for (int i = 0; i < 7; i++) cr_assert(wire_until(&wire, served[i].frames > (uint64_t)round));
+            cr_expect_lt(rh_loop_now(wire.loop) - before, RH_MS(200), "round %d", round);
+        }
+        rh_loop_stats stats;
+        rh_loop_stats_read(wire.loop, &stats);
+        if (!strcmp(rh_loop_backend_name(wire.loop), "io_uring")) cr_expect_gt(stats.starved, 0, "the test must have starved somebody");
+        wire_close(&wire);
+        for (int i = 0; i < 7; i++) end_fini(&slow[i]), end_fini(&served[i]);
+    }
+}
+
+Test(pipe, an_empty_buffer_ring_makes_no_busy_loop)
+{
+    struct wire wire = { .server.deaf = true };
+    wire_open(&wire, RH_BACKEND_URING, RH_LOOP_OPTS(.receive_buffers = 2, .receive_bytes = 1024));
+    wire_connect(&wire);
+    end_say_many(&wire.client, 100, 60000);
+    wire_pass(&wire, RH_MS(50));
+    rh_loop_stats before, after;
+    rh_loop_stats_read(wire.loop, &before);
+    wire_pass(&wire, RH_MS(200));
+    rh_loop_stats_read(wire.loop, &after);
+    cr_expect_leq(after.enters - before.enters, 4, "%zu enters while nothing could move", (size_t)(after.enters - before.enters));
+    wire_close(&wire);
+}
+
+Test(pipe, nothing_allocates_once_it_is_up)
+{
+    if (!heap_is_counted()) cr_skip_test("a sanitizer brings its own heap");
+    for (each_backend(backend)) {
+        struct wire wire = { .server.echoes = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say_many(&wire.client, 100, 30000);
+        cr_assert(wire_until(&wire, wire.client.frames == 100));
+        size_t before = heap_count().ours;
+        for (uint64_t round = 2; round <= 20; round++) {
+            end_say(&wire.client, "to and fro", 10);
+            for (int i = 0; i < 99; i++) end_say_raw(&wire.client, wire.client.out, 14);
+            cr_assert(wire_until(&wire, wire.client.frames == 100 * round));
+        }
+        cr_expect_eq(heap_count().ours - before, 0);
+        wire_close(&wire);
     }
 }

@@ -36,8 +36,13 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
     cr_assert(end->is_up && !end->is_down && n > 0);
     if (end->deaf) return 0;
     end->inputs++;
+    if (end->refuses_frames) {
+        end->refused += n;
+        rh_pipe_close(pipe, false);
+        return n;
+    }
     size_t at = 0;
-    while (at < n) {
+    while (at < n && !end->deaf) {
         size_t size = frame_size(NULL, bytes + at, n - at);
         cr_assert(size >= 4 && size <= n - at, "a frame of %zu in %zu bytes", size, n - at);
         end->frames++;
@@ -45,11 +50,12 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
         end->digest = digest(end->digest, bytes + at, size);
         if (end->echoes) end_say_raw(end, bytes + at, size);
         at += size;
+        if (end->stops_every && end->frames % end->stops_every == 0) end->deaf = true;
     }
-    end->bytes_in += n;
+    end->bytes_in += at;
     if (end->echoes) rh_pipe_wake(pipe);
     if (end->closes_at_frame) rh_pipe_close(pipe, true);
-    return n;
+    return at;
 }
 
 static bool wants_input(void *user) { return !((struct end *)user)->deaf; }

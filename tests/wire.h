@@ -17,6 +17,9 @@ struct end {
     rh_pipe  *pipe;
     bool      echoes, deaf; /* deaf: wants no input */
     bool      closes_at_up, closes_at_frame;
+    bool      refuses_frames; /* expects bytes that are no frame, and closes */
+    uint64_t  stops_every;    /* becomes deaf after so many frames; 0: never */
+    size_t    refused;
     bool      is_up, is_down;
     rh_error  error;
     uint64_t  frames, bytes_in, digest, inputs;

@@ -1,0 +1,402 @@
+/* The loop itself: turns, timers, calls from other threads, hosts that poll. Every test runs on io_uring and on epoll. */
+#include "tests/wire.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static rh_loop *make_loop(rh_loop_backend backend)
+{
+    rh_loop *loop;
+    cr_assert_eq(rh_loop_create(RH_LOOP_OPTS(.backend = backend), &loop, NULL), RH_OK);
+    return loop;
+}
+
+static rh_time raw_clock(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return RH_SECONDS(time.tv_sec) + (rh_time)time.tv_nsec;
+}
+
+/* -- timers */
+
+struct bell {
+    rh_timer  timer;
+    rh_loop  *loop;
+    int       number, times;
+    rh_time   every;
+    char     *story;
+};
+
+static void on_bell(void *user, rh_time now)
+{
+    struct bell *bell = user;
+    bell->times++;
+    cr_expect_geq(now, bell->timer.at, "not before its time");
+    if (bell->story) bell->story[strlen(bell->story)] = (char)('0' + bell->number);
+    if (bell->every) rh_timer_set(bell->loop, &bell->timer, now + bell->every);
+}
+
+Test(timer, timers_come_in_the_order_of_their_times)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        char story[16] = "";
+        struct bell bells[10];
+        rh_time now = rh_loop_now(loop);
+        /* Set in another order; 3 and 4 are equal and keep the order of setting; 7 is cancelled, 8 moved to the end. */
+        static const int order[10] = { 5, 3, 9, 0, 7, 4, 1, 8, 2, 6 };
+        for (int i = 0; i < 10; i++) {
+            int number = order[i];
+            bells[number] = (struct bell){ .timer = { .fn = on_bell, .user = &bells[number] }, .loop = loop, .number = number, .story = story };
+            rh_timer_set(loop, &bells[number].timer, now + RH_MS(number == 4 ? 3 : number));
+        }
+        rh_timer_cancel(loop, &bells[7].timer);
+        rh_timer_cancel(loop, &bells[7].timer);
+        rh_timer_set(loop, &bells[8].timer, now + RH_MS(20));
+        cr_expect_eq(rh_loop_run(loop, now + RH_MS(30)), RH_OK);
+        cr_expect_str_eq(story, "012345698");
+        cr_expect_geq(rh_loop_now(loop), now + RH_MS(30));
+        rh_loop_destroy(loop);
+    }
+}
+
+Test(timer, a_heap_of_ten_thousand_is_in_order)
+{
+    rh_loop *loop = make_loop(RH_BACKEND_EPOLL);
+    struct bell *bells = calloc(10000, sizeof *bells);
+    uint32_t seed = 7;
+    rh_time now = rh_loop_now(loop);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 10000; i++) {
+            seed = seed * 1664525 + 1013904223;
+            bells[i].timer.fn = on_bell;
+            bells[i].timer.user = &bells[i];
+            if (seed >> 30 == 0) rh_timer_cancel(loop, &bells[i].timer);
+            else rh_timer_set(loop, &bells[i].timer, now + 1 + (seed >> 8) % 1000000);
+        }
+    int set = 0, rung = 0;
+    for (int i = 0; i < 10000; i++) set += bells[i].timer.is_set;
+    cr_expect_eq(rh_loop_run(loop, now + RH_MS(20)), RH_OK);
+    for (int i = 0; i < 10000; i++) rung += bells[i].times;
+    cr_expect_eq(rung, set);
+    rh_loop_destroy(loop);
+    free(bells);
+}
+
+Test(timer, a_timer_set_for_the_past_by_itself_holds_nobody_up)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        struct bell eager = { .loop = loop, .every = 1 }, other = { .loop = loop };
+        eager.timer = (rh_timer){ .fn = on_bell, .user = &eager };
+        other.timer = (rh_timer){ .fn = on_bell, .user = &other };
+        rh_timer_set(loop, &eager.timer, 0);
+        rh_timer_set(loop, &other.timer, rh_loop_now(loop) + RH_MS(2));
+        cr_expect_eq(rh_loop_run(loop, rh_loop_now(loop) + RH_MS(5)), RH_OK);
+        cr_expect_eq(other.times, 1);
+        cr_expect_gt(eager.times, 2);
+        rh_timer_cancel(loop, &eager.timer);
+        rh_loop_destroy(loop);
+    }
+}
+
+Test(timer, an_earlier_time_replaces_a_later_one_also_in_the_kernel)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        struct bell bell = { .loop = loop, .every = RH_MS(1) };
+        bell.timer = (rh_timer){ .fn = on_bell, .user = &bell };
+        rh_time begin = rh_loop_now(loop);
+        rh_timer_set(loop, &bell.timer, begin + RH_SECONDS(60));
+        cr_expect_eq(rh_loop_run(loop, begin + RH_MS(1)), RH_OK);
+        rh_timer_set(loop, &bell.timer, begin + RH_MS(3));
+        while (bell.times < 20 && rh_loop_now(loop) < begin + RH_SECONDS(2)) cr_expect_eq(rh_loop_turn(loop, RH_TIME_NEVER), RH_OK);
+        cr_expect_eq(bell.times, 20);
+        cr_expect_lt(rh_loop_now(loop) - begin, RH_MS(500));
+        rh_loop_destroy(loop);
+    }
+}
+
+/* -- run, stop, reentrancy */
+
+struct inside {
+    rh_loop  *loop;
+    rh_status run, turn, destroy;
+    bool      in_callback;
+};
+
+static void try_everything(void *user)
+{
+    struct inside *inside = user;
+    inside->run = rh_loop_run(inside->loop, RH_NOWAIT);
+    inside->turn = rh_loop_turn(inside->loop, RH_NOWAIT);
+    inside->destroy = rh_loop_destroy(inside->loop);
+    inside->in_callback = rh_loop_in_callback(inside->loop);
+    rh_loop_stop(inside->loop);
+}
+
+Test(loop, inside_a_callback_nothing_turns_it)
+{
+    for (each_backend(backend)) {
+        struct inside inside = { .loop = make_loop(backend) };
+        cr_assert_eq(rh_loop_post(inside.loop, try_everything, &inside), RH_OK);
+        cr_expect_eq(rh_loop_run(inside.loop, RH_TIME_NEVER), RH_OK, "and stop ends what has no end");
+        cr_expect_eq(inside.run, RH_E_REENTRANT);
+        cr_expect_eq(inside.turn, RH_E_REENTRANT);
+        cr_expect_eq(inside.destroy, RH_E_REENTRANT);
+        cr_expect(inside.in_callback);
+        cr_expect_not(rh_loop_in_callback(inside.loop));
+        rh_loop_destroy(inside.loop);
+    }
+}
+
+Test(loop, it_waits_as_long_as_it_is_told)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        rh_time begin = raw_clock();
+        cr_expect_eq(rh_loop_run(loop, RH_NOWAIT), RH_OK);
+        cr_expect_lt(raw_clock() - begin, RH_MS(20));
+        begin = raw_clock();
+        cr_expect_eq(rh_loop_run(loop, rh_loop_now(loop) + RH_MS(30)), RH_OK);
+        cr_expect_geq(raw_clock() - begin, RH_MS(30));
+        cr_expect_lt(raw_clock() - begin, RH_MS(200));
+        rh_loop_stats stats;
+        rh_loop_stats_read(loop, &stats);
+        cr_expect_lt(stats.turns, 10, "%zu turns to sleep once", (size_t)stats.turns);
+        rh_loop_destroy(loop);
+    }
+}
+
+static void on_alarm(int number) { (void)number; }
+
+Test(loop, a_signal_ends_a_turn)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        struct sigaction action = { .sa_handler = on_alarm };
+        sigaction(SIGALRM, &action, NULL);
+        struct itimerval soon = { .it_value.tv_usec = 20000 };
+        setitimer(ITIMER_REAL, &soon, NULL);
+        rh_time begin = raw_clock();
+        cr_expect_eq(rh_loop_turn(loop, rh_loop_now(loop) + RH_SECONDS(5)), RH_OK);
+        cr_expect_lt(raw_clock() - begin, RH_SECONDS(1));
+        rh_loop_destroy(loop);
+    }
+}
+
+Test(loop, the_environment_chooses_what_options_leave_open)
+{
+    rh_loop *loop;
+    setenv("RH_LOOP", "epoll", 1);
+    loop = make_loop(RH_BACKEND_AUTO);
+    cr_expect_str_eq(rh_loop_backend_name(loop), "epoll");
+    rh_loop_destroy(loop);
+    setenv("RH_LOOP", "abacus", 1);
+    rh_error error = { .status = RH_OK };
+    cr_expect_eq(rh_loop_create(NULL, &loop, &error), RH_E_ARGUMENT);
+    cr_expect_null(loop);
+    cr_expect(strstr(error.description, "RH_LOOP"));
+    unsetenv("RH_LOOP");
+}
+
+static void *run_it(void *loop) { return (void *)(uintptr_t)(rh_loop_run(loop, RH_TIME_NEVER) || rh_loop_destroy(loop)); }
+static void stop_it(void *loop) { rh_loop_stop(loop); }
+
+Test(loop, one_thread_makes_it_another_runs_it)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        pthread_t thread;
+        void *failed = loop;
+        pthread_create(&thread, NULL, run_it, loop);
+        usleep(20000);
+        while (rh_loop_post(loop, stop_it, loop) != RH_OK) {}
+        pthread_join(thread, &failed);
+        cr_expect_null(failed);
+    }
+}
+
+/* -- posts */
+
+#define POSTERS 4
+#define POSTS   20000
+
+struct poster {
+    rh_loop      *loop;
+    _Atomic int  *done;
+    unsigned      seen;
+    bool          disordered;
+    struct letter { struct poster *from; unsigned number; } *letters;
+};
+
+static void read_letter(void *user)
+{
+    struct letter *letter = user;
+    if (letter->number != letter->from->seen) letter->from->disordered = true;
+    letter->from->seen++;
+    if (letter->number == POSTS - 1) atomic_fetch_add(letter->from->done, 1);
+}
+
+static void *post_letters(void *user)
+{
+    struct poster *poster = user;
+    for (unsigned i = 0; i < POSTS; i++) {
+        poster->letters[i] = (struct letter){ poster, i };
+        while (rh_loop_post(poster->loop, read_letter, &poster->letters[i]) == RH_AGAIN) sched_yield();
+        if (i % 1000 == 0) usleep(100); /* let it fall asleep now and then */
+    }
+    return NULL;
+}
+
+Test(post, four_threads_lose_nothing_and_keep_their_order)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        _Atomic int done = 0;
+        struct poster posters[POSTERS];
+        pthread_t threads[POSTERS];
+        for (int i = 0; i < POSTERS; i++) {
+            posters[i] = (struct poster){ .loop = loop, .done = &done, .letters = calloc(POSTS, sizeof(struct letter)) };
+            pthread_create(&threads[i], NULL, post_letters, &posters[i]);
+        }
+        rh_time end = rh_loop_now(loop) + RH_SECONDS(20);
+        while (atomic_load(&done) < POSTERS && rh_loop_now(loop) < end) cr_assert_eq(rh_loop_turn(loop, end), RH_OK);
+        for (int i = 0; i < POSTERS; i++) {
+            pthread_join(threads[i], NULL);
+            cr_expect_eq(posters[i].seen, POSTS);
+            cr_expect_not(posters[i].disordered);
+            free(posters[i].letters);
+        }
+        rh_loop_destroy(loop);
+    }
+}
+
+static void count(void *user) { ++*(unsigned *)user; }
+
+Test(post, a_full_queue_says_so_and_destroy_calls_what_waits)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop;
+        unsigned counted = 0, posted = 0;
+        cr_assert_eq(rh_loop_create(RH_LOOP_OPTS(.backend = backend, .posts = 5), &loop, NULL), RH_OK);
+        while (posted < 100 && rh_loop_post(loop, count, &counted) == RH_OK) posted++;
+        cr_expect_eq(posted, 8, "five rounded up to a power of two");
+        cr_expect_eq(rh_loop_run(loop, RH_NOWAIT), RH_OK);
+        cr_expect_eq(counted, 8);
+        cr_expect_eq(rh_loop_post(loop, count, &counted), RH_OK);
+        rh_loop_destroy(loop);
+        cr_expect_eq(counted, 9);
+    }
+}
+
+/* -- a host that polls */
+
+static bool is_readable(rh_loop *loop, int wait_ms)
+{
+    struct pollfd fd = { .fd = rh_loop_fd(loop), .events = POLLIN };
+    return poll(&fd, 1, wait_ms) == 1;
+}
+
+/* Serves the loop while it asks to be; answers how often it asked. */
+static unsigned host(rh_loop *loop, int quiet_ms)
+{
+    unsigned wakes = 0;
+    while (is_readable(loop, quiet_ms) && wakes < 10000) {
+        wakes++;
+        cr_assert_eq(rh_loop_run(loop, RH_NOWAIT), RH_OK);
+    }
+    return wakes;
+}
+
+Test(fd, an_idle_loop_is_silent)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        end_say(&wire.client, "x", 1);
+        host(wire.loop, 50);
+        cr_expect_eq(wire.server.frames, 1, "what was submitted before anybody polled is found");
+        cr_expect_eq(host(wire.loop, 300), 0);
+        wire_close(&wire);
+    }
+}
+
+static bool one_more(struct wire *wire, unsigned *wakes, uint64_t frames)
+{
+    while (wire->client.frames < frames) {
+        if (!is_readable(wire->loop, 1000)) return false;
+        ++*wakes;
+        cr_assert_eq(rh_loop_run(wire->loop, RH_NOWAIT), RH_OK);
+    }
+    return true;
+}
+
+Test(fd, a_message_costs_less_than_two_wake_ups)
+{
+    for (each_backend(backend)) {
+        /* The peer lives on a loop of its own, so that every wake-up counted is of the client's. */
+        struct wire wire = { .loop = NULL }, peer = { .server.echoes = true };
+        wire_open(&wire, backend, NULL);
+        wire_open(&peer, RH_BACKEND_EPOLL, NULL);
+        wire_dial(&wire, &wire.client, RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(peer.listener)));
+        while (!wire.client.is_up) cr_assert(rh_loop_turn(wire.loop, RH_NOWAIT) == RH_OK && rh_loop_turn(peer.loop, RH_NOWAIT) == RH_OK);
+        host(wire.loop, 20);
+        unsigned wakes = 0;
+        for (uint64_t i = 1; i <= 200; i++) {
+            /* The host says something on its own account and turns once, as it would after any submit. */
+            end_say(&wire.client, "ping", 4);
+            cr_assert_eq(rh_loop_run(wire.loop, RH_NOWAIT), RH_OK);
+            while (peer.server.frames < i) cr_assert_eq(rh_loop_turn(peer.loop, rh_loop_now(peer.loop) + RH_MS(1)), RH_OK);
+            cr_assert_eq(rh_loop_turn(peer.loop, RH_NOWAIT), RH_OK);
+            cr_assert(one_more(&wire, &wakes, i), "message %zu never came", (size_t)i);
+        }
+        wakes += host(wire.loop, 20);
+        cr_expect_lt(wakes, 2 * 200, "%u wake-ups for 200 messages", wakes);
+        wire_close(&wire);
+        wire_close(&peer);
+    }
+}
+
+Test(fd, work_submitted_between_turns_makes_it_readable)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        host(wire.loop, 20);
+        end_say(&wire.client, "x", 1);
+        cr_expect(is_readable(wire.loop, 0));
+        host(wire.loop, 50);
+        cr_expect_eq(wire.server.frames, 1);
+        unsigned counted = 0;
+        cr_assert_eq(rh_loop_post(wire.loop, count, &counted), RH_OK);
+        cr_expect(is_readable(wire.loop, 0));
+        host(wire.loop, 20);
+        cr_expect_eq(counted, 1);
+        wire_close(&wire);
+    }
+}
+
+Test(fd, an_expired_timer_makes_it_readable)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        struct bell bell = { .loop = loop };
+        bell.timer = (rh_timer){ .fn = on_bell, .user = &bell };
+        host(loop, 20);
+        rh_timer_set(loop, &bell.timer, rh_loop_now(loop) + RH_MS(40));
+        cr_expect_not(is_readable(loop, 0));
+        cr_expect(is_readable(loop, 1000));
+        cr_expect_leq(host(loop, 20), 2);
+        cr_expect_eq(bell.times, 1);
+        rh_loop_destroy(loop);
+    }
+}
