@@ -199,9 +199,10 @@ static void tell_detach(rh_engine *engine, struct link *link)
 {
     struct session *session = link->session;
     chain_remove(&link->dead);
-    link->told = true;
     session->untold--;
     if (engine->handler->on_detach) engine->handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &link->error);
+    /* Only now: told and detached, the slot would have been free for a link that the call attached. */
+    link->told      = true;
     link->slot.live = false;
     if (session->dying && !session->told && session->untold == 0) chain_push(&engine->dead_sessions, &session->dead);
     rh_link_reap(link);
@@ -210,8 +211,8 @@ static void tell_detach(rh_engine *engine, struct link *link)
 static void tell_end(rh_engine *engine, struct session *session)
 {
     chain_remove(&session->dead);
-    session->told = true;
     if (engine->handler->on_end) engine->handler->on_end(engine->user, slot_handle(session), &session->error);
+    session->told      = true;
     session->slot.live = false;
     rh_session_reap(session);
 }

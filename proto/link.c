@@ -91,12 +91,13 @@ static bool handle_take(struct link *link)
     return false;
 }
 
+/* A link on its way out has said goodbye, or will before anything new: its name is free. */
 static struct link *link_by_name(struct session *session, rh_slice name, bool receiver)
 {
     CHAIN_EACH(node, &session->links)
     {
         struct link *link = CHAIN_OWNER(node, struct link, in_session);
-        if (link->receiver == receiver && !link->told && rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
+        if (link->receiver == receiver && !link->dying && rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
     }
     return NULL;
 }

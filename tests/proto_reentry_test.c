@@ -173,3 +173,24 @@ Test(reentry, the_scenario_brings_about_every_event)
     for (int event = 0; event < EVENTS; event++) cr_expect_gt(pair->client.count[event] + pair->server.count[event], 0, "on_%s never came", event_names[event]);
     pair_free(pair);
 }
+
+static void attach_again(struct end *end, enum event event, void *handle)
+{
+    (void)handle;
+    if (event == ON_DETACH && end->count[ON_DETACH] < 5) cr_expect_eq(end_attach(end, "link", false), RH_OK);
+}
+
+/* Found by the fuzzer: with our answer said inside the call, the slot of the old link was free too early. */
+Test(reentry, a_link_attached_in_on_detach_lives)
+{
+    struct pair *pair = PAIR(.client.links = 2);
+    pair->client.hook = attach_again;
+    for (uint32_t i = 1; i < 5; i++) {
+        cr_assert_eq(rh_link_detach(pair->server.link, true, "amqp:link:detach-forced", "idle"), RH_OK);
+        pair_run(pair);
+        cr_expect_eq(pair->client.count[ON_DETACH], i);
+        cr_expect(rh_link_is_attached(pair->client.link), "round %u", i);
+        cr_expect_eq(rh_link_user(pair->client.link), &pair->client);
+    }
+    pair_free(pair);
+}
