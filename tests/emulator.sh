@@ -7,7 +7,7 @@ certificates() { # folder
         -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null || return 1
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=localhost' \
         -keyout "$dir/server.key" -out "$dir/server.csr" 2>/dev/null || return 1
-    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' > "$dir/san"
+    printf 'subjectAltName=DNS:localhost\n' > "$dir/san"
     openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 \
         -extfile "$dir/san" -out "$dir/server.pem" 2>/dev/null || return 1
     mkdir -p "$dir/ca.d" && : > "$dir/ca.d/index" && echo 1000 > "$dir/ca.d/serial"
@@ -24,7 +24,7 @@ x509_extensions = names
 [any]
 commonName = supplied
 [names]
-subjectAltName = DNS:localhost,IP:127.0.0.1
+subjectAltName = DNS:localhost
 CONF
     openssl ca -batch -config "$dir/ca.conf" -cert "$dir/ca.pem" -keyfile "$dir/ca.key" -in "$dir/server.csr" \
         -startdate 20200101000000Z -enddate 20200102000000Z -notext -out "$dir/expired.pem" 2>/dev/null
