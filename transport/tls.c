@@ -164,6 +164,16 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* the reference is ours */
 }
 
+/* libssl forgets a certificate that it refuses, and the user wants to know whose it was. */
+static int on_verify(int is_good, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    rh_tls_session *session = SSL_get_app_data(ssl);
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    if (!is_good && leaf && !session->refused && X509_up_ref(leaf)) session->refused = leaf;
+    return is_good;
+}
+
 static void on_keylog(const SSL *ssl, const char *line)
 {
     const rh_tls_session *session = SSL_get_app_data(ssl);
@@ -193,11 +203,11 @@ static void set_rules(rh_tls *tls, const rh_tls_opts *opts)
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     if (opts->server) {
         bool asks = opts->ca_file || opts->ca_pem.p;
-        SSL_CTX_set_verify(context, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
+        SSL_CTX_set_verify(context, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, on_verify);
         SSL_CTX_set_session_id_context(context, (const unsigned char *)"ringhub", 7);
         SSL_CTX_set_num_tickets(context, 1); /* a client comes back once for each time it came */
     } else {
-        SSL_CTX_set_verify(context, opts->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_verify(context, opts->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, opts->insecure ? NULL : on_verify);
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(context, on_new_session);
     }

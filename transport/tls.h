@@ -35,6 +35,7 @@ typedef struct rh_tls_session {
     rh_backlog     waiting; /* the same, kept while the owner wants no input */
     rh_buffer     *out;     /* sealed and not sent yet; NULL: nothing */
     rh_iov         piece;   /* of out, being sent */
+    X509          *refused; /* the certificate that was not accepted: for the words */
     char           name[RH_TLS_NAME_MAX + 1];
 } rh_tls_session;
 

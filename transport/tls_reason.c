@@ -13,9 +13,8 @@ void rh_tls_queue_words(char *words, size_t n)
 }
 
 /* "a.example, b.example": whom the peer's certificate is for, as far as it fits. */
-static void certificate_names(SSL *ssl, char *text, size_t n)
+static void certificate_names(const X509 *certificate, char *text, size_t n)
 {
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
     GENERAL_NAMES *names = certificate ? X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL) : NULL;
     size_t at = 0;
     text[0] = '\0';
@@ -39,7 +38,7 @@ static rh_status of_verification(const rh_tls_session *session, long result, cha
     switch (result) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        certificate_names(session->ssl, names, sizeof names);
+        certificate_names(session->refused, names, sizeof names);
         snprintf(words, n, "the certificate is for %s, not for %.80s", names, session->name);
         return RH_E_TLS_NAME;
     case X509_V_ERR_CERT_HAS_EXPIRED:

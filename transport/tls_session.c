@@ -61,7 +61,8 @@ static void open_records(rh_tcp_pipe *pipe)
         ERR_clear_error();
         while (total < reactor->plain_n && (result = SSL_read_ex(session->ssl, reactor->plain + total, reactor->plain_n - total, &got)) > 0)
             total += got;
-        bool is_over = result <= 0 && !is_retry(session->ssl, result) && !(SSL_get_shutdown(session->ssl) & SSL_RECEIVED_SHUTDOWN);
+        int why = SSL_get_error(session->ssl, result);
+        bool is_over = why == SSL_ERROR_SSL || why == SSL_ERROR_SYSCALL;
         /* What came before the fault is still good. */
         if (total > 0) rh_pipe_input(pipe, reactor->plain, total);
         if (is_over && pipe->state == RH_PIPE_UP) fail(pipe);
@@ -272,6 +273,7 @@ void rh_tls_session_free(rh_tcp_pipe *pipe)
     rh_tls_session *session = pipe->tls;
     rh_backlog_clear(&session->waiting, &pipe->reactor->buffers);
     SSL_free(session->ssl);
+    X509_free(session->refused);
     rh_buffer_return(&pipe->reactor->buffers, session->out);
     rh_tls_destroy(session->tls);
     pipe->tls = NULL;
