@@ -11,7 +11,7 @@ enum { HUBS_MAX = 64, HOST_MAX = 256 };
 
 static const char usage[] =
     "usage: ringhub emulator [OPTION]...\n\n"
-    "Serves an Event Hubs namespace from memory until SIGINT or SIGTERM. Prints `listening amqp HOST:PORT`\n"
+    "Serves an Event Hubs namespace until SIGINT or SIGTERM. Prints `listening amqp HOST:PORT`\n"
     "(and `listening amqps HOST:PORT`) when it is ready.\n\n"
     "      --listen HOST:PORT       plain AMQP; default 127.0.0.1:5672, port 0 picks one\n"
     "      --tls HOST:PORT          AMQP over TLS too, with --cert and --key; without them it makes a certificate\n"
@@ -20,6 +20,7 @@ static const char usage[] =
     "      --hub NAME[:PARTITIONS]  an event hub, 4 partitions unless said; may be repeated; default: one called hub\n"
     "      --retention T            drop older events: seconds, or with a unit (90s, 15m, 1h, 7d); default 1h\n"
     "      --max-bytes N            drop the oldest events beyond this size (k, M, G); default 256M\n"
+    "      --data DIR               keep events in this folder and begin with those that are there; default: memory only\n"
     "      --rule NAME=KEY          shared access rule; default RootManageSharedAccessKey=SAS_KEY_VALUE\n"
     "  -v, --verbose                log to stderr\n"
     "      --help\n";
@@ -123,6 +124,7 @@ static bool parse_option(struct settings *settings, int option, char *value)
     case 'h': return opts->hub_count < HUBS_MAX && parse_hub(value, &settings->hubs[opts->hub_count++]);
     case 'r': return parse_retention(value, &opts->retention_ms);
     case 'm': return parse_bytes(value, &opts->max_bytes);
+    case 'd': opts->data_dir = value; return *value != '\0';
     case 'R': return parse_rule(value, opts);
     case 'v': return settings->verbose = true;
     default: return false;
@@ -134,8 +136,8 @@ static const struct option options[] = {
     { "cert", required_argument, NULL, 'C' },   { "key", required_argument, NULL, 'K' },
     { "config", required_argument, NULL, 'f' }, { "hub", required_argument, NULL, 'h' },
     { "retention", required_argument, NULL, 'r' }, { "max-bytes", required_argument, NULL, 'm' },
-    { "rule", required_argument, NULL, 'R' },   { "verbose", no_argument, NULL, 'v' },
-    { 0 },
+    { "data", required_argument, NULL, 'd' },   { "rule", required_argument, NULL, 'R' },
+    { "verbose", no_argument, NULL, 'v' },      { 0 },
 };
 
 static int parse(struct settings *settings, int argc, char **argv)
@@ -202,4 +204,4 @@ static int run(int argc, char **argv)
     return code == DONE ? serve(&settings) : code;
 }
 
-const struct command rh_command_emulator = { "emulator", "serves an event hub namespace from memory", usage, run };
+const struct command rh_command_emulator = { "emulator", "serves an event hub namespace", usage, run };

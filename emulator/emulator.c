@@ -15,6 +15,11 @@
  * retention time is late enough to take many at once, and soon enough for nobody to notice. */
 #define RETENTION_STEPS 100
 
+/* A file on disk goes as a whole, so it is a small part of the budget, and never so large that removing it is felt. */
+#define FILE_MIN        (64u * 1024)
+#define FILE_MAX        (16u * 1024 * 1024)
+#define FILES_PER_STORE 16u
+
 /* -- memory and log --------------------------------------------------------------------------- */
 
 void *rh_emu_alloc(rh_emulator *emulator, size_t n)
@@ -104,6 +109,18 @@ static rh_status add_hubs(rh_emulator *emulator, const rh_emulator_opts *opts, r
     return status;
 }
 
+static rh_status open_disk(rh_emulator *emulator, const char *folder, rh_error *error)
+{
+    uint64_t n = emulator->store.max_bytes / FILES_PER_STORE;
+    rh_emu_disk_opts opts = {
+        .allocator  = emulator->allocator,
+        .log        = emulator->log,
+        .folder     = folder,
+        .file_bytes = n < FILE_MIN ? FILE_MIN : n > FILE_MAX ? FILE_MAX : n,
+    };
+    return rh_emu_disk_open(&opts, &emulator->disk, error);
+}
+
 static bool copy_text(char *out, size_t n, const char *text, const char *otherwise)
 {
     const char *from = text ? text : otherwise;
@@ -174,8 +191,11 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
     if (!copy_text(emulator->host, sizeof emulator->host, opts->listen_host, LISTEN_HOST) ||
         !copy_text(emulator->tls_host, sizeof emulator->tls_host, opts->tls_host, LISTEN_HOST))
         return fail(error, RH_E_ARGUMENT, "a host to listen on is longer than 255 bytes");
-    rh_status status = add_hubs(emulator, opts, error);
-    return status == RH_OK ? open_ports(emulator, opts, error) : status;
+    rh_status status = opts->data_dir ? open_disk(emulator, opts->data_dir, error) : RH_OK;
+    if (status == RH_OK) status = add_hubs(emulator, opts, error);
+    if (status != RH_OK) return status;
+    on_retention(emulator, rh_loop_now(emulator->loop)); /* what was read back may be too old by now */
+    return open_ports(emulator, opts, error);
 }
 
 rh_status rh_emulator_create(rh_loop *loop, const rh_emulator_opts *given, rh_emulator **out, rh_error *error)
@@ -211,6 +231,7 @@ void rh_emu_namespace_let_go(rh_emulator *emulator)
         emulator->hubs  = hub->next;
         rh_emu_hub_destroy(hub);
     }
+    rh_emu_disk_close(emulator->disk);
     if (emulator->certificate) rh_emu_free(emulator, emulator->certificate, RH_TLS_PEM_MAX);
     const rh_allocator *allocator = emulator->allocator;
     allocator->free(allocator->user, emulator, sizeof *emulator);

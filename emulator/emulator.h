@@ -67,16 +67,17 @@ typedef struct rh_emulator_opts {
     uint32_t max_connections; /* 256, about 900 KiB each while open */
 
     /* NULL: events are forgotten with the emulator. Else a folder (made if it is not there, but not its parents) in which
-     * every hub is found again: its events, sequence numbers, offsets and creation time. retention_ms and max_bytes bound it
-     * as they bound memory, but for the last files of each partition: at most a sixteenth of max_bytes, at most
-     * 16 MiB and at least 64 KiB, and a delivery more. One emulator at a time may have it; a hub must come back with as many partitions
-     * as it had; a hub that is not named this time is left alone.
+     * every hub is found again: its events, sequence numbers, offsets and creation time. retention_ms and max_bytes bound it as they
+     * bound memory, but files go as a whole: each partition may have two more of them, each a sixteenth of max_bytes, at most
+     * 16 MiB and at least 64 KiB. One emulator at a time may have the folder; a hub must come back with as many
+     * partitions as it had; a hub that is not named this time is left alone.
      *
      * An event is accepted, and readers see it, only when write(2) has taken it: whatever becomes of this process
-     * afterwards, it is there at the next start. What was being written and not accepted may be there too, whole or a batch's first
-     * events. Nothing waits for the disk itself (no fsync): what the kernel had not yet written when the machine lost power is
-     * gone. A torn end of a log is cut off at the start, and the log says so; damage elsewhere is refused with its
-     * place. When a write fails, the events are rejected with amqp:internal-error, the log says why, and the emulator goes on. */
+     * afterwards, it is there at the next start. What was being written and was not accepted yet may be there too, of a batch perhaps
+     * only the first events. Nothing waits for the disk itself (no fsync): what the kernel had not yet written when the machine
+     * lost power is gone. A torn end of a log is cut off at the start, and the log says so; damage elsewhere is refused
+     * with its place. When a write fails, the events are rejected with amqp:internal-error, the log says why, and the emulator
+     * goes on. */
     const char *data_dir;
 
     const char *rule; /* RH_EMULATOR_RULE */

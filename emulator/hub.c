@@ -82,7 +82,8 @@ rh_status rh_emu_hub_add(rh_emulator *emulator, const rh_emulator_hub *wanted, r
         rh_emu_partition_init(&hub->partitions[i], &emulator->store, i);
         hub->partitions[i].hub = hub;
     }
-    return RH_OK;
+    if (!emulator->disk) return RH_OK;
+    return rh_emu_disk_keep(emulator->disk, hub->name, hub->partitions, count, &hub->created_ms, error);
 }
 
 void rh_emu_hub_destroy(rh_emu_hub *hub)

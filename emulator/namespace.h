@@ -7,6 +7,7 @@
 #include "emulator/address.h"
 #include "emulator/emulator.h"
 #include "emulator/partition.h"
+#include "emulator/store.h"
 #include "transport/transport.h"
 
 #include <pthread.h>
@@ -48,6 +49,7 @@ struct rh_emulator {
     rh_log             log;
     rh_emu_hub        *hubs;
     rh_emu_store       store;
+    rh_emu_disk       *disk; /* NULL: memory only */
     char               rule[RH_EMU_RULE_MAX + 1], key[RH_EMU_RULE_MAX + 1];
     rh_listener       *plain, *secure;
     rh_tls            *tls;

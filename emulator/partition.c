@@ -64,6 +64,12 @@ void rh_emu_segment_release(rh_emu_store *store, rh_emu_segment *segment)
     if (--segment->lent == 0 && segment->evicted) segment_free(store, segment);
 }
 
+static void fill(rh_emu_stored *out, rh_emu_segment *segment, int64_t sequence)
+{
+    const rh_emu_record *record = record_of(segment, (uint32_t)(sequence - segment->first));
+    *out = (rh_emu_stored){ sequence, record, segment, { segment->bytes + record->at, record->n } };
+}
+
 /* Takes the oldest segment off the chain; deliveries that point into it keep its memory. */
 static void drop_first(rh_emu_partition *partition)
 {
@@ -86,6 +92,7 @@ static void evict_to(rh_emu_partition *partition, int64_t sequence, const char *
 
     partition->begin = sequence;
     while (partition->first && partition->first->first + partition->first->count <= sequence) drop_first(partition);
+    if (partition->keeper) partition->keeper->ops->forget(partition->keeper, sequence);
     if (store->on_evicted)
         store->on_evicted(store->user, partition, (uint64_t)(sequence - begin),
                           sequence > unread_from ? (uint64_t)(sequence - unread_from) : 0, why);
@@ -164,6 +171,55 @@ void rh_emu_partition_commit(rh_emu_partition *partition, size_t n, size_t heade
     partition->next_offset += n;
     partition->last_enqueued_ms = enqueued_ms;
     partition->end++;
+    if (!partition->keeper) return;
+    rh_emu_stored stored;
+    fill(&stored, segment, partition->end - 1);
+    partition->keeper->ops->append(partition->keeper, &stored);
+}
+
+rh_emu_mark rh_emu_partition_mark(const rh_emu_partition *partition)
+{
+    return (rh_emu_mark){ partition->end, partition->next_offset, partition->last_offset, partition->last_enqueued_ms };
+}
+
+bool rh_emu_partition_flush(rh_emu_partition *partition)
+{
+    return !partition->keeper || partition->keeper->ops->flush(partition->keeper);
+}
+
+/* Cuts the segment's records from sequence on. */
+static void segment_cut(rh_emu_store *store, rh_emu_segment *segment, int64_t sequence)
+{
+    uint64_t before = cost_of(segment);
+    segment->used   = record_of(segment, (uint32_t)(sequence - segment->first))->at;
+    segment->count  = (uint32_t)(sequence - segment->first);
+    store->used -= before - cost_of(segment);
+}
+
+void rh_emu_partition_take_back(rh_emu_partition *partition, const rh_emu_mark *mark)
+{
+    rh_emu_store   *store = partition->store;
+    rh_emu_segment *kept  = NULL;
+    for (rh_emu_segment *s = partition->first; s && s->first < mark->end; s = s->next) kept = s;
+    if (kept && kept->first + kept->count > mark->end) segment_cut(store, kept, mark->end);
+
+    rh_emu_segment *gone = kept ? kept->next : partition->first;
+    partition->last = kept;
+    if (kept) kept->next = NULL;
+    else partition->first = NULL;
+    while (gone) {
+        rh_emu_segment *next = gone->next;
+        store->used -= cost_of(gone);
+        segment_free(store, gone);
+        gone = next;
+    }
+    /* So much came that even some of it was evicted: the sequence goes on where it stood nevertheless. */
+    if (partition->begin > mark->end) partition->begin = mark->end;
+    partition->end              = mark->end;
+    partition->next_offset      = mark->next_offset;
+    partition->last_offset      = mark->last_offset;
+    partition->last_enqueued_ms = mark->last_enqueued_ms;
+    if (partition->keeper) partition->keeper->ops->drop(partition->keeper);
 }
 
 int64_t rh_emu_partition_time(const rh_emu_partition *partition, int64_t wall_ms)
@@ -205,12 +261,6 @@ int64_t rh_emu_partition_find(const rh_emu_partition *partition, const rh_emu_po
         return sequence > partition->begin ? sequence : partition->begin;
     }
     return partition->end;
-}
-
-static void fill(rh_emu_stored *out, rh_emu_segment *segment, int64_t sequence)
-{
-    const rh_emu_record *record = record_of(segment, (uint32_t)(sequence - segment->first));
-    *out = (rh_emu_stored){ sequence, record, segment, { segment->bytes + record->at, record->n } };
 }
 
 bool rh_emu_partition_at(const rh_emu_partition *partition, int64_t sequence, rh_emu_stored *out)

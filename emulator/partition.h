@@ -46,8 +46,29 @@ typedef struct rh_emu_store {
     void  *user;
 } rh_emu_store;
 
+/** One stored event; lent while it is not evicted, or held with rh_emu_segment_hold(). */
+typedef struct rh_emu_stored {
+    int64_t              sequence;
+    const rh_emu_record *record;
+    rh_emu_segment      *segment;
+    rh_slice             bytes;
+} rh_emu_stored;
+
+typedef struct rh_emu_keeper rh_emu_keeper;
+
+/** Where a partition is kept besides memory. A partition without a keeper is in memory only. */
+typedef struct rh_emu_keeper_ops {
+    void (*append)(rh_emu_keeper *keeper, const rh_emu_stored *event);
+    bool (*flush)(rh_emu_keeper *keeper); /* false: what was appended since the last flush is not kept, and the log says why; drop follows */
+    void (*drop)(rh_emu_keeper *keeper);  /* what was appended since the last flush is not wanted after all */
+    void (*forget)(rh_emu_keeper *keeper, int64_t begin); /* nor are the events before begin, any more */
+} rh_emu_keeper_ops;
+
+struct rh_emu_keeper { const rh_emu_keeper_ops *ops; };
+
 struct rh_emu_partition {
     rh_emu_store         *store;
+    rh_emu_keeper        *keeper;
     rh_emu_partition     *next_in_store;
     struct rh_emu_hub    *hub;
     struct rh_emu_reader *readers; /* of every group */
@@ -59,14 +80,6 @@ struct rh_emu_partition {
     int64_t               last_enqueued_ms;
 };
 
-/** One stored event; lent while it is not evicted, or held with rh_emu_segment_hold(). */
-typedef struct rh_emu_stored {
-    int64_t              sequence;
-    const rh_emu_record *record;
-    rh_emu_segment      *segment;
-    rh_slice             bytes;
-} rh_emu_stored;
-
 void rh_emu_partition_init(rh_emu_partition *partition, rh_emu_store *store, uint32_t id);
 void rh_emu_partition_fini(rh_emu_partition *partition); /* nothing may be lent any more */
 
@@ -75,6 +88,21 @@ uint8_t *rh_emu_partition_reserve(rh_emu_partition *partition, size_t n);
 
 /** The reserved room holds an event of n bytes now. Its sequence number was partition->end, its offset next_offset. */
 void rh_emu_partition_commit(rh_emu_partition *partition, size_t n, size_t header_n, int64_t enqueued_ms);
+
+/** The end of a partition at some moment. */
+typedef struct rh_emu_mark {
+    int64_t  end;
+    uint64_t next_offset, last_offset;
+    int64_t  last_enqueued_ms;
+} rh_emu_mark;
+
+rh_emu_mark rh_emu_partition_mark(const rh_emu_partition *partition);
+
+/** What was committed so far is kept, if there is a keeper; false: not since the last flush, it has to be taken back. */
+RH_NODISCARD bool rh_emu_partition_flush(rh_emu_partition *partition);
+
+/** Takes back what was committed since the mark and not flushed; nobody may have been sent any of it. */
+void rh_emu_partition_take_back(rh_emu_partition *partition, const rh_emu_mark *mark);
 
 /** When an event that arrives at wall_ms counts as enqueued: a wall clock may step back, a log may not. */
 int64_t rh_emu_partition_time(const rh_emu_partition *partition, int64_t wall_ms);

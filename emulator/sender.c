@@ -25,6 +25,7 @@ struct rejection {
 
 static const struct rejection malformed = { "amqp:decode-error", "The event or one of the batch is not a well-formed message." };
 static const struct rejection bad_key   = { RH_EMU_ARGUMENT, "A partition key is a string of at most 128 bytes." };
+static const struct rejection not_kept  = { "amqp:internal-error", "The event could not be written to disk." };
 static const struct rejection no_room   = { "com.microsoft:server-busy", "There is no memory for the event." };
 
 /* What came in one transfer: a message, or an envelope with many. */
@@ -102,7 +103,6 @@ static bool store(struct sender *sender, rh_emu_partition *partition, rh_slice b
     rh_emu_event_write(&e, bytes, &message, &stamp, &header_n);
     if (e.status != RH_OK) return false;
     rh_emu_partition_commit(partition, rh_enc_size(&e), header_n, stamp.enqueued_ms);
-    RH_EMU_COUNT(sender->hub->emulator, events_in);
     return true;
 }
 
@@ -110,6 +110,7 @@ static const struct rejection *store_all(struct sender *sender, const struct arr
 {
     rh_emulator      *emulator  = sender->hub->emulator;
     rh_emu_partition *partition = choose(sender, arrival->key);
+    rh_emu_mark       before    = rh_emu_partition_mark(partition);
     int64_t           now_ms    = rh_loop_wall_ms(emulator->loop);
     rh_dec            at        = arrival->events;
     bool              first = true, is_stored = true;
@@ -117,10 +118,14 @@ static const struct rejection *store_all(struct sender *sender, const struct arr
     while (is_stored && next_message(arrival, &at, &first, &bytes))
         is_stored = store(sender, partition, bytes, arrival->key, now_ms);
 
+    /* Kept before a reader sees it or the sender is told: neither can be undone. */
+    const struct rejection *no = !is_stored ? &no_room : rh_emu_partition_flush(partition) ? NULL : &not_kept;
+    if (no) rh_emu_partition_take_back(partition, &before);
+    atomic_fetch_add_explicit(&emulator->counters.events_in, (uint64_t)(partition->end - before.end), memory_order_relaxed);
     atomic_store_explicit(&emulator->counters.bytes_stored, emulator->store.used, memory_order_relaxed);
     rh_emu_retention_arm(emulator);
     rh_emu_readers_wake(partition);
-    return is_stored ? NULL : &no_room;
+    return no;
 }
 
 /* -- the link --------------------------------------------------------------------------------- */
