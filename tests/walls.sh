@@ -2,6 +2,7 @@
 # The walls between the layers: includes, undefined symbols, exported symbols. Prints each forbidden arrow; exits 1 if
 # there is one. `walls.sh` checks this tree, then plants forbidden arrows into a copy and expects to be told of each.
 set -u
+export LC_ALL=C
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$root/build}
 case $build in /*) ;; *) build=$root/$build ;; esac
@@ -49,55 +50,54 @@ world='^(clock_gettime|time|gettimeofday|clock|nanosleep|usleep|sleep|getrandom|
 
 undefined_of() { nm -u "$1" | awk '{print $NF}' | sort -u; }
 
+# One line for each symbol: object, D (defines) or U (needs), name.
+symbols_of() { # build
+    nm -A -g "$1"/{codec,proto,transport,eventhub,emulator}/*.o |
+        awk -v root="$1/" '{ object = $1; sub(/:.*/, "", object); sub(root, "", object); print object, $(NF - 1) == "U" ? "U" : "D", $NF }'
+}
+
 check_symbols() { # build
-    local bad=0 layer object symbol definer owners
-    owners=$(mktemp)
-    for layer in codec proto transport eventhub emulator; do
-        for object in "$1/$layer"/*.o; do
-            nm --defined-only -g "$object" | awk -v l="$layer" '{print $NF, l}'
-        done
-    done > "$owners"
-    for layer in codec proto transport eventhub emulator; do
-        for object in "$1/$layer"/*.o; do
-            while read -r symbol; do
-                case $layer in
-                codec|proto)
-                    [[ $symbol == rh_* || $symbol =~ $pure ]] || { echo "wall: ${object#"$1"/} needs $symbol"; bad=1; } ;;
-                eventhub|emulator)
-                    [[ $symbol =~ $world ]] && { echo "wall: ${object#"$1"/} needs $symbol"; bad=1; } ;;
-                esac
-                [[ $symbol == rh_* ]] || continue
-                definer=$(awk -v s="$symbol" '$1 == s {print $2; exit}' "$owners")
-                [ -n "$definer" ] || { echo "wall: ${object#"$1"/} needs $symbol, which nobody defines"; bad=1; continue; }
-                [ "$definer" = codec ] && [ "$layer" = transport ] && [[ $symbol =~ ^rh_(status|error)_ ]] && continue
-                case " ${may[$layer]} " in *" $definer "*) continue ;; esac
-                [ "$layer" = emulator ] && [[ $symbol =~ $lent_symbols ]] && continue
-                echo "wall: ${object#"$1"/} needs $symbol of $definer"; bad=1
-            done < <(undefined_of "$object")
-        done
-    done
-    rm -f "$owners"
-    return $bad
+    symbols_of "$1" | awk -v pure="$pure" -v world="$world" -v lent="$lent_symbols" '
+        function layer_of(object) { return substr(object, 1, index(object, "/") - 1) }
+        function tell(object, words) { print "wall: " object " needs " words; bad = 1 }
+        function may(from, to, symbol) {
+            if (from == to) return 1
+            if (from == "proto") return to == "codec"
+            if (from == "transport") return to == "codec" && symbol ~ /^rh_(status|error)_/
+            if (from == "eventhub") return to != "emulator"
+            if (from == "emulator") return to != "eventhub" || symbol ~ lent
+            return 0
+        }
+        $2 == "D" { owner[$3] = layer_of($1); next }
+        { object[++n] = $1; needed[n] = $3 }
+        END {
+            for (i = 1; i <= n; i++) {
+                from = layer_of(object[i]); symbol = needed[i]
+                if ((from == "codec" || from == "proto") && symbol !~ /^rh_/ && symbol !~ pure) tell(object[i], symbol)
+                if ((from == "eventhub" || from == "emulator") && symbol ~ world) tell(object[i], symbol)
+                if (symbol !~ /^rh_/) continue
+                if (!(symbol in owner)) tell(object[i], symbol ", which nobody defines")
+                else if (!may(from, owner[symbol], symbol)) tell(object[i], symbol " of " owner[symbol])
+            }
+            exit bad
+        }'
 }
 
 check_exports() { # build
-    local bad=0 symbol headers exported
+    local bad headers exported own
     headers=$(cat "$1"/include/ringhub/*)
     exported=$(nm -D --defined-only "$1"/libringhub.so | awk '{print $NF}' | sort -u)
-    for symbol in $exported; do
-        [[ $symbol == rh_* ]] || { echo "wall: the library exports $symbol"; bad=1; continue; }
-        grep -qwF "$symbol" <<<"$headers" || { echo "wall: $symbol is exported but in no public header"; bad=1; }
-    done
-    for symbol in $(nm --defined-only -g "$1"/libringhub.a 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u); do
-        [[ $symbol == rh_* || $symbol == __* ]] || { echo "wall: the static library defines $symbol"; bad=1; }
-    done
-    for object in "$1"/cli/*.o "$1"/examples/*.o; do
-        for symbol in $(undefined_of "$object" | grep '^rh_'); do
-            grep -qxF "$symbol" <<<"$exported" || nm --defined-only -g "$1"/cli/*.o | grep -qw "$symbol" ||
-                { echo "wall: ${object#"$1"/} needs $symbol, which is not public"; bad=1; }
-        done
-    done
-    return $bad
+    bad=$(grep -v '^rh_' <<<"$exported" | sed 's/^/wall: the library exports /' | tee /dev/stderr | wc -l)
+    local declared
+    declared=$(grep -oE '\brh_[a-z0-9_]+' <<<"$headers" | sort -u)
+    bad=$((bad + $(comm -23 <(grep '^rh_' <<<"$exported") <(echo "$declared") |
+        sed 's/^/wall: exported but in no public header: /' | tee /dev/stderr | wc -l)))
+    bad=$((bad + $(nm --defined-only -g "$1"/libringhub.a 2>/dev/null | awk 'NF == 3 && $3 !~ /^(rh_|__)/ {print "wall: the static library defines " $3}' |
+        tee /dev/stderr | wc -l)))
+    own=$(nm --defined-only -g "$1"/cli/*.o | awk 'NF == 3 {print $3}')
+    bad=$((bad + $(comm -23 <(nm -u "$1"/cli/*.o "$1"/examples/*.o | awk '$NF ~ /^rh_/ {print $NF}' | sort -u) <(printf '%s\n' "$exported" "$own" | sort -u) |
+        sed 's/^/wall: the program or an example needs what is not public: /' | tee /dev/stderr | wc -l)))
+    [ "$bad" = 0 ]
 }
 
 expect_told() { # what, check, tree
