@@ -59,8 +59,8 @@ Test(tls, what_is_said_comes_back)
         struct wire wire = { .server.echoes = true };
         open_trusting(&wire, backend, NULL);
         wire_connect(&wire); /* by address: 127.0.0.1 stands in the certificate too */
-        end_say(&wire.client, "hello", 5);
-        uint64_t digest = end_said_digest(&wire.client);
+        wire_say(&wire.client, "hello", 5);
+        uint64_t digest = wire_said_digest(&wire.client);
         cr_assert(wire_until(&wire, wire.client.frames == 1));
         cr_expect_eq(wire.client.digest, digest);
         wire_close(&wire);
@@ -183,9 +183,9 @@ Test(tls, much_goes_through_in_full_records_and_arrives)
         wire_connect(&wire);
         rh_loop_stats before, after;
         rh_loop_stats_read(wire.loop, &before);
-        end_say_many(&wire.client, 60, 50000);
-        end_say_many(&wire.client, 1000, 100);
-        uint64_t digest = end_said_digest(&wire.client), bytes = wire.client.said;
+        wire_say_many(&wire.client, 60, 50000);
+        wire_say_many(&wire.client, 1000, 100);
+        uint64_t digest = wire_said_digest(&wire.client), bytes = wire.client.said;
         cr_assert(wire_until(&wire, wire.client.bytes_in == bytes));
         cr_expect_eq(wire.client.digest, digest);
         rh_loop_stats_read(wire.loop, &after);
@@ -203,8 +203,8 @@ Test(tls, records_cut_into_crumbs_are_read)
         struct wire wire = { .server.echoes = true };
         open_trusting(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 4, .receive_bytes = 11));
         wire_connect(&wire);
-        end_say_many(&wire.client, 20, 1000);
-        uint64_t digest = end_said_digest(&wire.client);
+        wire_say_many(&wire.client, 20, 1000);
+        uint64_t digest = wire_said_digest(&wire.client);
         cr_assert(wire_until(&wire, wire.client.frames == 20));
         cr_expect_eq(wire.client.digest, digest);
         wire_close(&wire);
@@ -217,8 +217,8 @@ Test(tls, an_owner_that_stops_and_starts_misses_nothing)
         struct wire wire = { .server.stops_every = 3 };
         open_trusting(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 8, .receive_bytes = 2048));
         wire_connect(&wire);
-        for (size_t i = 0; i < 400; i++) end_say_many(&wire.client, 1, i * 13 % 5000);
-        uint64_t digest = end_said_digest(&wire.client);
+        for (size_t i = 0; i < 400; i++) wire_say_many(&wire.client, 1, i * 13 % 5000);
+        uint64_t digest = wire_said_digest(&wire.client);
         rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(10);
         while (wire.server.frames < 400 && rh_loop_now(wire.loop) < end) {
             wire_pass(&wire, RH_US(50));
@@ -236,8 +236,8 @@ Test(tls, closing_with_flush_delivers_everything_first)
         struct wire wire = { .loop = NULL };
         open_trusting(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 100, 50000);
-        uint64_t digest = end_said_digest(&wire.client);
+        wire_say_many(&wire.client, 100, 50000);
+        uint64_t digest = wire_said_digest(&wire.client);
         rh_pipe_close(wire.client.pipe, true);
         cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
         cr_expect_eq(wire.client.error.status, RH_OK, "%s", wire.client.error.description);
@@ -259,7 +259,7 @@ Test(tls, a_second_connection_resumes_the_session)
             rh_loop_stats before, after;
             rh_loop_stats_read(wire.loop, &before);
             wire_connect(&wire);
-            end_say(&wire.client, "x", 1); /* behind it the ticket has come */
+            wire_say(&wire.client, "x", 1); /* behind it the ticket has come */
             cr_assert(wire_until(&wire, wire.client.frames == 1));
             rh_loop_stats_read(wire.loop, &after);
             bytes[i] = after.bytes_in - before.bytes_in;
@@ -410,7 +410,7 @@ Test(tls, our_end_is_told_with_close_notify_and_theirs_may_be_short)
         wire_open(&wire, backend, NULL);
         meet(&stranger, &wire);
         cr_assert(wire_until(&wire, wire.client.is_up));
-        end_say_many(&wire.client, 10, 30000);
+        wire_say_many(&wire.client, 10, 30000);
         rh_pipe_close(wire.client.pipe, true);
         cr_assert(wire_until(&wire, wire.client.is_down));
         cr_expect_eq(wire.client.error.status, RH_OK, "after our close its end needs no close_notify: %s", wire.client.error.description);

@@ -151,9 +151,9 @@ Test(dial, what_cannot_be_dialed_is_refused_at_once)
     struct wire wire = { .loop = NULL };
     wire_open(&wire, RH_BACKEND_AUTO, NULL);
     rh_pipe *pipe;
-    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "", .port = 1), &end_handler, &wire.client, &pipe), RH_E_ARGUMENT);
-    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "x"), &end_handler, &wire.client, &pipe), RH_E_ARGUMENT);
-    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "x", .port = 1, .max_frame = 1u << 20), &end_handler, &wire.client, &pipe),
+    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "", .port = 1), &wire_handler, &wire.client, &pipe), RH_E_ARGUMENT);
+    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "x"), &wire_handler, &wire.client, &pipe), RH_E_ARGUMENT);
+    cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "x", .port = 1, .max_frame = 1u << 20), &wire_handler, &wire.client, &pipe),
                  RH_E_ARGUMENT);
     cr_expect_null(pipe);
     wire_close(&wire);
@@ -191,7 +191,7 @@ Test(listen, after_its_close_nobody_is_accepted_and_pipes_live_on)
         wire_dial(&wire, &late, RH_DIAL_OPTS(.host = "127.0.0.1", .port = port));
         cr_assert(wire_until(&wire, late.is_down));
         cr_expect_eq(late.error.status, RH_E_REFUSED);
-        end_say(&wire.client, "still here", 10);
+        wire_say(&wire.client, "still here", 10);
         cr_expect(wire_until(&wire, wire.client.frames == 1));
         wire_close(&wire);
     }

@@ -321,7 +321,7 @@ Test(fd, an_idle_loop_is_silent)
         struct wire wire = { .loop = NULL };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say(&wire.client, "x", 1);
+        wire_say(&wire.client, "x", 1);
         host(wire.loop, 50);
         cr_expect_eq(wire.server.frames, 1, "what was submitted before anybody polled is found");
         cr_expect_eq(host(wire.loop, 300), 0);
@@ -352,7 +352,7 @@ Test(fd, a_message_costs_less_than_two_wake_ups)
         unsigned wakes = 0;
         for (uint64_t i = 1; i <= 200; i++) {
             /* The host says something on its own account and turns once, as it would after any submit. */
-            end_say(&wire.client, "ping", 4);
+            wire_say(&wire.client, "ping", 4);
             cr_assert_eq(rh_loop_run(wire.loop, RH_NOWAIT), RH_OK);
             while (peer.server.frames < i) cr_assert_eq(rh_loop_turn(peer.loop, rh_loop_now(peer.loop) + RH_MS(1)), RH_OK);
             cr_assert_eq(rh_loop_turn(peer.loop, RH_NOWAIT), RH_OK);
@@ -372,7 +372,7 @@ Test(fd, work_submitted_between_turns_makes_it_readable)
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
         host(wire.loop, 20);
-        end_say(&wire.client, "x", 1);
+        wire_say(&wire.client, "x", 1);
         cr_expect(is_readable(wire.loop, 0));
         host(wire.loop, 50);
         cr_expect_eq(wire.server.frames, 1);

@@ -26,13 +26,13 @@ static void raw_say(int fd, const void *bytes, size_t n) { cr_assert_eq(send(fd,
 static size_t script(uint8_t *bytes, uint64_t *digest)
 {
     struct end end = { .pipe = NULL };
-    end_say(&end, "a", 1);
-    end_say(&end, "", 0);
-    end_say(&end, "bcdefghij", 9);
-    end_say(&end, "klmno", 5);
+    wire_say(&end, "a", 1);
+    wire_say(&end, "", 0);
+    wire_say(&end, "bcdefghij", 9);
+    wire_say(&end, "klmno", 5);
     memcpy(bytes, end.out, end.said);
-    *digest = end_said_digest(&end);
-    end_fini(&end);
+    *digest = wire_said_digest(&end);
+    wire_forget(&end);
     return end.said;
 }
 
@@ -43,8 +43,8 @@ Test(pipe, what_is_said_comes_back)
         wire_open(&wire, backend, NULL);
         cr_assert_str_eq(rh_loop_backend_name(wire.loop), backend == RH_BACKEND_URING && !wire.logged_epoll ? "io_uring" : "epoll");
         wire_connect(&wire);
-        end_say(&wire.client, "hello", 5);
-        uint64_t digest = end_said_digest(&wire.client);
+        wire_say(&wire.client, "hello", 5);
+        uint64_t digest = wire_said_digest(&wire.client);
         cr_assert(wire_until(&wire, wire.client.frames == 1));
         cr_expect_eq(wire.client.digest, digest);
         cr_expect_eq(wire.client.sent_total, 9);
@@ -116,8 +116,8 @@ Test(pipe, frames_across_receive_buffers_arrive_whole)
         struct wire wire = { .server.echoes = true };
         wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 4, .receive_bytes = 5001));
         wire_connect(&wire);
-        for (size_t n = 0; n < 65536 - 4; n += 1237) end_say_many(&wire.client, 1, n);
-        uint64_t digest = end_said_digest(&wire.client), bytes = wire.client.said;
+        for (size_t n = 0; n < 65536 - 4; n += 1237) wire_say_many(&wire.client, 1, n);
+        uint64_t digest = wire_said_digest(&wire.client), bytes = wire.client.said;
         cr_assert(wire_until(&wire, wire.client.bytes_in == bytes));
         cr_expect_eq(wire.client.digest, digest);
         cr_expect_eq(wire.server.digest, digest);
@@ -147,8 +147,8 @@ Test(pipe, much_output_waits_for_a_slow_reader_and_arrives)
         struct wire wire = { .server.deaf = true };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 120, 60000);
-        uint64_t digest = end_said_digest(&wire.client), bytes = wire.client.said;
+        wire_say_many(&wire.client, 120, 60000);
+        uint64_t digest = wire_said_digest(&wire.client), bytes = wire.client.said;
         wire_pass(&wire, RH_MS(50));
         cr_expect_eq(wire.server.frames, 0);
         cr_expect_lt(wire.client.sent_total, bytes, "the kernel cannot have taken %zu bytes", (size_t)bytes);
@@ -172,8 +172,8 @@ Test(pipe, an_owner_that_stops_and_starts_misses_nothing)
         wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 8, .receive_bytes = 2048));
         wire_connect(&wire);
         wire.server.stops_every = 3;
-        for (size_t i = 0; i < 400; i++) end_say_many(&wire.client, 1, i * 13 % 5000);
-        uint64_t digest = end_said_digest(&wire.client);
+        for (size_t i = 0; i < 400; i++) wire_say_many(&wire.client, 1, i * 13 % 5000);
+        uint64_t digest = wire_said_digest(&wire.client);
         rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(10);
         while (wire.server.frames < 400 && rh_loop_now(wire.loop) < end) {
             wire_pass(&wire, RH_US(50));
@@ -191,8 +191,8 @@ Test(pipe, closing_with_flush_delivers_everything_first)
         struct wire wire = { .loop = NULL };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 100, 50000);
-        uint64_t digest = end_said_digest(&wire.client);
+        wire_say_many(&wire.client, 100, 50000);
+        uint64_t digest = wire_said_digest(&wire.client);
         rh_pipe_close(wire.client.pipe, true);
         cr_expect_not(wire.client.is_down, "never from inside the call");
         cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
@@ -210,8 +210,8 @@ Test(pipe, two_ends_that_close_together_both_end_well)
         struct wire wire = { .loop = NULL };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say(&wire.client, "bye", 3);
-        end_say(&wire.server, "bye", 3);
+        wire_say(&wire.client, "bye", 3);
+        wire_say(&wire.server, "bye", 3);
         rh_pipe_close(wire.client.pipe, true);
         rh_pipe_close(wire.server.pipe, true);
         rh_time before = rh_loop_now(wire.loop);
@@ -229,7 +229,7 @@ Test(pipe, an_owner_may_close_inside_any_callback)
         struct wire wire = { .server.closes_at_frame = true };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 3, 100);
+        wire_say_many(&wire.client, 3, 100);
         cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
         cr_expect_eq(wire.server.error.status, RH_OK);
         cr_expect_eq(wire.server.inputs, 1, "no input after the close");
@@ -240,7 +240,7 @@ Test(pipe, an_owner_may_close_inside_any_callback)
         cr_assert(wire_until(&wire, again.is_down));
         cr_expect(again.is_up);
         wire_close(&wire);
-        end_fini(&again);
+        wire_forget(&again);
     }
 }
 
@@ -250,7 +250,7 @@ Test(pipe, an_abort_is_felt_by_both)
         struct wire wire = { .server.deaf = true };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 100, 60000);
+        wire_say_many(&wire.client, 100, 60000);
         wire_pass(&wire, RH_MS(5));
         rh_pipe_close(wire.client.pipe, false);
         cr_assert(wire_until(&wire, wire.client.is_down));
@@ -270,7 +270,7 @@ Test(pipe, a_flush_that_nobody_takes_ends_in_time)
         struct wire wire = { .server.deaf = true };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 100, 60000);
+        wire_say_many(&wire.client, 100, 60000);
         rh_pipe_close(wire.client.pipe, true);
         rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(7);
         while (!wire.client.is_down && rh_loop_now(wire.loop) < end) wire_pass(&wire, RH_MS(100));
@@ -294,7 +294,7 @@ Test(pipe, the_last_words_of_a_peer_that_resets_are_heard)
         struct linger now = { .l_onoff = 1, .l_linger = 0 };
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         close(fd);
-        end_say_many(&wire.server, 10, 1000);
+        wire_say_many(&wire.server, 10, 1000);
         cr_assert(wire_until(&wire, wire.server.is_down));
         cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
         wire_close(&wire);
@@ -312,7 +312,7 @@ Test(pipe, a_loop_with_a_hundred_busy_pipes_can_be_destroyed)
             wire.accepted->deaf = i % 2;
             wire_dial(&wire, &ends[i], RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
             cr_assert(wire_until(&wire, ends[i].is_up && ends[100 + i].is_up));
-            end_say_many(&ends[i], 10, 50000);
+            wire_say_many(&ends[i], 10, 50000);
         }
         wire_pass(&wire, RH_MS(2));
         struct end late = { .pipe = NULL };
@@ -321,7 +321,7 @@ Test(pipe, a_loop_with_a_hundred_busy_pipes_can_be_destroyed)
         for (int i = 0; i < 200; i++) {
             cr_expect(ends[i].is_down);
             cr_expect_eq(ends[i].error.status, RH_E_CANCELLED);
-            end_fini(&ends[i]);
+            wire_forget(&ends[i]);
         }
         cr_expect_eq(late.error.status, RH_E_CANCELLED);
         free(ends);
@@ -336,7 +336,7 @@ Test(pipe, beyond_max_pipes_peers_are_turned_away)
         wire_connect(&wire);
         struct end third = { .pipe = NULL };
         rh_pipe *pipe;
-        cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "127.0.0.1", .port = 1), &end_handler, &third, &pipe), RH_E_LIMIT);
+        cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "127.0.0.1", .port = 1), &wire_handler, &third, &pipe), RH_E_LIMIT);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rh_listener_port(wire.listener)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -362,8 +362,8 @@ Test(pipe, one_greedy_peer_does_not_starve_the_others)
             cr_assert(wire_until(&wire, slow[i].is_up && served[i].is_up));
         }
         for (int round = 0; round < 20; round++) {
-            if (wire.client.said < 1000000) end_say_many(&wire.client, 40, 30000);
-            for (int i = 0; i < 7; i++) end_say(&slow[i], "tick", 4);
+            if (wire.client.said < 1000000) wire_say_many(&wire.client, 40, 30000);
+            for (int i = 0; i < 7; i++) wire_say(&slow[i], "tick", 4);
             rh_time before = rh_loop_now(wire.loop);
             for (int i = 0; i < 7; i++) cr_assert(wire_until(&wire, served[i].frames > (uint64_t)round));
             cr_expect_lt(rh_loop_now(wire.loop) - before, RH_MS(200), "round %d", round);
@@ -372,7 +372,7 @@ Test(pipe, one_greedy_peer_does_not_starve_the_others)
         rh_loop_stats_read(wire.loop, &stats);
         if (!strcmp(rh_loop_backend_name(wire.loop), "io_uring")) cr_expect_gt(stats.starved, 0, "the test must have starved somebody");
         wire_close(&wire);
-        for (int i = 0; i < 7; i++) end_fini(&slow[i]), end_fini(&served[i]);
+        for (int i = 0; i < 7; i++) wire_forget(&slow[i]), wire_forget(&served[i]);
     }
 }
 
@@ -381,7 +381,7 @@ Test(pipe, an_empty_buffer_ring_makes_no_busy_loop)
     struct wire wire = { .server.deaf = true };
     wire_open(&wire, RH_BACKEND_URING, RH_LOOP_OPTS(.receive_buffers = 2, .receive_bytes = 1024));
     wire_connect(&wire);
-    end_say_many(&wire.client, 100, 60000);
+    wire_say_many(&wire.client, 100, 60000);
     wire_pass(&wire, RH_MS(50));
     rh_loop_stats before, after;
     rh_loop_stats_read(wire.loop, &before);
@@ -398,12 +398,12 @@ Test(pipe, nothing_allocates_once_it_is_up)
         struct wire wire = { .server.echoes = true };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        end_say_many(&wire.client, 100, 30000);
+        wire_say_many(&wire.client, 100, 30000);
         cr_assert(wire_until(&wire, wire.client.frames == 100));
         size_t before = heap_count().ours;
         for (uint64_t round = 2; round <= 20; round++) {
-            end_say(&wire.client, "to and fro", 10);
-            for (int i = 0; i < 99; i++) end_say_raw(&wire.client, wire.client.out, 14);
+            wire_say(&wire.client, "to and fro", 10);
+            for (int i = 0; i < 99; i++) wire_say_raw(&wire.client, wire.client.out, 14);
             cr_assert(wire_until(&wire, wire.client.frames == 100 * round));
         }
         cr_expect_eq(heap_count().ours - before, 0);

@@ -48,7 +48,7 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
         end->frames++;
         if (size > end->frame_max) end->frame_max = size;
         end->digest = digest(end->digest, bytes + at, size);
-        if (end->echoes) end_say_raw(end, bytes + at, size);
+        if (end->echoes) wire_say_raw(end, bytes + at, size);
         at += size;
         if (end->stops_every && end->frames % end->stops_every == 0) end->deaf = true;
     }
@@ -96,10 +96,10 @@ static void on_down(void *user, rh_pipe *pipe, const rh_error *error)
     if (end->out) memset(end->out, 0xee, WIRE_OUT);
 }
 
-const rh_pipe_handler end_handler = { .on_up = on_up, .frame_size = frame_size, .input = input, .wants_input = wants_input,
+const rh_pipe_handler wire_handler = { .on_up = on_up, .frame_size = frame_size, .input = input, .wants_input = wants_input,
                                       .output = output, .sent = sent, .on_down = on_down };
 
-void end_say_raw(struct end *end, const void *bytes, size_t n)
+void wire_say_raw(struct end *end, const void *bytes, size_t n)
 {
     if (!end->out) end->out = malloc(WIRE_OUT);
     cr_assert_leq(end->said + n, WIRE_OUT, "the test's own output does not fit");
@@ -107,28 +107,28 @@ void end_say_raw(struct end *end, const void *bytes, size_t n)
     end->said += n;
 }
 
-void end_say(struct end *end, const void *body, size_t n)
+void wire_say(struct end *end, const void *body, size_t n)
 {
     uint8_t size[4];
     put_size(size, n + 4);
-    end_say_raw(end, size, 4);
-    end_say_raw(end, body, n);
+    wire_say_raw(end, size, 4);
+    wire_say_raw(end, body, n);
     if (end->pipe) rh_pipe_wake(end->pipe);
 }
 
-void end_say_many(struct end *end, size_t count, size_t n)
+void wire_say_many(struct end *end, size_t count, size_t n)
 {
     uint8_t *body = malloc(n + 1);
     for (size_t i = 0; i < count; i++) {
         memset(body, (int)(i * 31 + n), n);
-        end_say(end, body, n);
+        wire_say(end, body, n);
     }
     free(body);
 }
 
-uint64_t end_said_digest(const struct end *end) { return digest(0, end->out, end->said); }
+uint64_t wire_said_digest(const struct end *end) { return digest(0, end->out, end->said); }
 
-void end_fini(struct end *end)
+void wire_forget(struct end *end)
 {
     free(end->out);
     end->out = NULL;
@@ -142,7 +142,7 @@ static void on_peer(void *user, rh_pipe *pipe)
         rh_pipe_close(pipe, false);
         return;
     }
-    rh_pipe_adopt(pipe, &end_handler, end);
+    rh_pipe_adopt(pipe, &wire_handler, end);
 }
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
@@ -165,7 +165,7 @@ void wire_open(struct wire *wire, rh_loop_backend backend, const rh_loop_opts *o
 
 void wire_dial(struct wire *wire, struct end *end, const rh_dial_opts *opts)
 {
-    cr_assert_eq(rh_loop_dial(wire->loop, opts, &end_handler, end, &end->pipe), RH_OK);
+    cr_assert_eq(rh_loop_dial(wire->loop, opts, &wire_handler, end, &end->pipe), RH_OK);
 }
 
 void wire_connect(struct wire *wire)
@@ -184,8 +184,8 @@ void wire_pass(struct wire *wire, rh_time time)
 void wire_close(struct wire *wire)
 {
     cr_assert_eq(rh_loop_destroy(wire->loop), RH_OK);
-    end_fini(&wire->client);
-    end_fini(&wire->server);
+    wire_forget(&wire->client);
+    wire_forget(&wire->server);
     rh_tls_destroy(wire->server_tls);
     rh_tls_destroy(wire->client_tls);
 }

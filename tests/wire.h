@@ -41,7 +41,7 @@ struct wire {
 /** Every test runs on both: for (each_backend(backend)) */
 #define each_backend(b) rh_loop_backend b = RH_BACKEND_URING; b <= RH_BACKEND_EPOLL; b++
 
-extern const rh_pipe_handler end_handler;
+extern const rh_pipe_handler wire_handler;
 
 /** A loop, a listener on 127.0.0.1, and no pipe yet. opts may be NULL. */
 void wire_open(struct wire *wire, rh_loop_backend backend, const rh_loop_opts *opts);
@@ -51,13 +51,13 @@ void wire_connect(struct wire *wire);
 void wire_dial(struct wire *wire, struct end *end, const rh_dial_opts *opts);
 void wire_close(struct wire *wire);
 
-void end_say(struct end *end, const void *body, size_t n);
-void end_say_many(struct end *end, size_t count, size_t n);
-void end_say_raw(struct end *end, const void *bytes, size_t n);
-void end_fini(struct end *end);
+void wire_say(struct end *end, const void *body, size_t n);
+void wire_say_many(struct end *end, size_t count, size_t n);
+void wire_say_raw(struct end *end, const void *bytes, size_t n);
+void wire_forget(struct end *end);
 
 /** What the frames would digest to at the other end. */
-uint64_t end_said_digest(const struct end *end);
+uint64_t wire_said_digest(const struct end *end);
 
 /** Turns until the condition holds, at most 5 seconds; false: it never did. */
 #define wire_until(wire, condition)                                                                                    \
