@@ -84,7 +84,8 @@ static void attach(rh_attachment *a)
         set_timer(a, again < a->deadline ? again : a->deadline);
         rh_client_wake(client);
     } else {
-        rh_error_own(&a->error, status, "cannot attach ", a->grant->audience, NULL);
+        bool full = status == RH_E_LIMIT;
+        rh_error_own(&a->error, status, "cannot attach ", a->grant->audience, full ? ": neither side lets this connection have more links" : NULL);
         down(a);
     }
 }

@@ -48,8 +48,9 @@ static void arm(rh_client *client)
         rh_time engine = rh_engine_deadline(client->engine);
         if (engine < at) at = engine;
     }
-    if (at == RH_TIME_NEVER) rh_timer_cancel(client->loop, &client->timer);
-    else rh_timer_set(client->loop, &client->timer, at);
+    /* Deadlines mostly grow: a timer that comes too early looks again, and a send costs none. */
+    if (client->timer.is_set && client->timer.at <= at) return;
+    rh_timer_set(client->loop, &client->timer, at);
 }
 
 void rh_client_wake(rh_client *client)

@@ -74,7 +74,7 @@ typedef enum rh_client_state {
 
 /** Any member may be NULL. */
 typedef struct rh_client_handler {
-    /** error is NULL but for CLOSING and CLOSED after a failure; lent for the call. */
+    /** OPEN, CLOSING, CLOSED as they happen. error is NULL but for the last two after a failure; lent for the call. */
     void (*on_state)(void *user, rh_client *client, rh_client_state state, const rh_error *error);
     /** A token that cannot be renewed (a signature in the connection string) ends at expires_unix_ms: told in advance, once. */
     void (*on_expiring)(void *user, rh_client *client, int64_t expires_unix_ms);
