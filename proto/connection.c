@@ -189,7 +189,8 @@ bool rh_connection_say_close(rh_engine *engine)
     uint8_t       room[700];
     rh_amqp_close close = { .has = 0 };
     if (engine->say_error) close.error = rh_error_encode(&engine->error, room, sizeof room);
-    rh_status status = close.error.n > CLOSE_ERROR_MAX && !engine->peer.opened ? RH_E_TOO_BIG : rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
+    if (close.error.n > CLOSE_ERROR_MAX && !engine->peer.opened) close.error = rh_slice_of(NULL, 0);
+    rh_status status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
     if (status == RH_E_TOO_BIG) status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &(rh_amqp_close){ .has = 0 });
     if (status) return false;
     engine->close_due = false;
@@ -212,13 +213,19 @@ rh_status rh_engine_close(rh_engine *engine, const char *condition, const char *
 
 /* -- taking frames ----------------------------------------------------------------------------- */
 
+static void position_keep(rh_engine *engine, const rh_dec *d)
+{
+    if (engine->error.status == RH_OK) engine->error.position = engine->counts.bytes_in + (uint64_t)(d->p - engine->frame);
+}
+
 /** Decodes a performative at d; false when malformed: then the connection has failed at that byte. */
 bool rh_connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out)
 {
     rh_status status = rh_composite_decode(d, id, out);
     if (RH_LIKELY(status == RH_OK)) return true;
-    if (engine->error.status == RH_OK) engine->error.position = engine->counts.bytes_in + (uint64_t)(d->p - engine->frame);
-    rh_connection_fail(engine, status, status == RH_E_INVALID_FIELD ? "a mandatory field is missing or has a wrong type" : "a performative cannot be decoded");
+    bool malformed = status != RH_E_INVALID_FIELD;
+    position_keep(engine, d);
+    rh_connection_fail(engine, status, malformed ? "a performative cannot be decoded" : "a field is missing or of a wrong type");
     return false;
 }
 
@@ -228,7 +235,7 @@ bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, 
     rh_dec d = rh_dec_of(body);
     if (!rh_connection_decode_at(engine, id, &d, out)) return false;
     if (rh_dec_left(&d) == 0) return true;
-    engine->error.position = engine->counts.bytes_in + (uint64_t)(d.p - engine->frame);
+    position_keep(engine, &d);
     rh_connection_fail(engine, RH_E_DECODE, "bytes behind a performative that carries no payload");
     return false;
 }
@@ -278,20 +285,22 @@ static void take_performative(rh_engine *engine, uint16_t channel, rh_composite_
     }
     switch (admits[engine->state][id - RH_AMQP_OPEN]) {
     case I: return;
-    case X: rh_connection_fail(engine, RH_E_PROTOCOL, "the connection's state does not allow this performative"); return;
+    case X: rh_connection_fail(engine, RH_E_PROTOCOL, "this performative does not belong here"); return;
     default: break;
     }
     if (id == RH_AMQP_OPEN) take_open(engine, body);
     else if (id == RH_AMQP_CLOSE) take_close(engine, body);
-    else if (channel > engine->channel_max) rh_connection_fail(engine, RH_E_PEER_LIMIT, "the channel is above the channel-max announced");
+    else if (channel > engine->channel_max) rh_connection_fail(engine, RH_E_PEER_LIMIT, "a channel above our channel-max");
     else if (id == RH_AMQP_BEGIN) rh_session_take_begin(engine, channel, body);
     else rh_session_take(engine, channel, id, body);
 }
 
 static rh_composite_id performative_of(rh_slice body)
 {
-    bool plain = body.n > 3 && body.p[0] == 0x00 && body.p[1] == 0x53 && body.p[2] >= RH_CODE_OPEN && body.p[2] <= RH_CODE_CLOSE;
-    if (RH_LIKELY(plain)) return (rh_composite_id)(RH_AMQP_OPEN + (body.p[2] - RH_CODE_OPEN));
+    bool    plain = body.n > 3 && body.p[0] == 0x00 && body.p[1] == 0x53;
+    uint8_t code  = plain ? body.p[2] : 0;
+    bool    known = code >= RH_CODE_OPEN && code <= RH_CODE_CLOSE;
+    if (RH_LIKELY(known)) return (rh_composite_id)(RH_AMQP_OPEN + (code - RH_CODE_OPEN));
     rh_dec d = rh_dec_of(body);
     return rh_composite_peek(&d);
 }
@@ -300,7 +309,7 @@ static void take_frame(rh_engine *engine, const rh_frame *frame)
 {
     bool sasl = engine->sasl_state != SASL_DONE;
     if (frame->type != (sasl ? 1 : 0)) {
-        rh_connection_fail(engine, RH_E_FRAMING, sasl ? "an AMQP frame before SASL was done" : "a frame of this type does not belong here");
+        rh_connection_fail(engine, RH_E_FRAMING, sasl ? "an AMQP frame before SASL was done" : "a frame of a wrong type");
         return;
     }
     if (sasl) {

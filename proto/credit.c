@@ -51,14 +51,15 @@ bool rh_credit_say(struct link *link)
     return !link->flow_due || say_flow(link);
 }
 
-/** Puts a link where the output finds it: among those that can cut a frame, those that wait for the session's window, or nowhere. */
+/** Puts a link where the output finds it: with those that can cut a frame, those that wait for a window, or nowhere. */
 void rh_link_refresh(struct link *link)
 {
     struct session *session = link->session;
     struct chain   *first   = chain_first(&link->queue);
     bool            begun   = first && CHAIN_OWNER(first, struct delivery, queue)->state == DELIVERY_HALF;
     bool            can     = link->abort_due || begun || (first && link->credit > 0);
-    if (!can || link->state != LINK_ATTACHED || link_is_leaving(link) || session->state != SESSION_MAPPED || session->end_due) chain_remove(&link->ready);
+    bool            may     = link->state == LINK_ATTACHED && !link->dying && !link->detach_due;
+    if (!can || !may || session->state != SESSION_MAPPED || session->end_due) chain_remove(&link->ready);
     else chain_push(session->remote_window > 0 ? &session->engine->ready : &session->blocked, &link->ready);
 }
 
@@ -69,18 +70,20 @@ static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
     /* [2.6.7] Absent while the receiver has not seen our attach: it counts from our first. */
     uint32_t seen      = (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) ? flow->delivery_count : engine->first_id;
     uint32_t in_flight = rh_serial_ahead(seen, link->delivery_count);
-    link->credit    = flow->link_credit > in_flight ? flow->link_credit - in_flight : 0;
-    link->drain     = flow->drain;
-    link->drain_due = flow->drain;
+    link->credit       = flow->link_credit > in_flight ? flow->link_credit - in_flight : 0;
+    link->drain        = flow->drain;
+    link->drain_due    = flow->drain;
     if (flow->drain) rh_link_due(link);
     rh_link_refresh(link);
-    if (rh_link_usable(link) > before && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
+    bool more = rh_link_usable(link) > before;
+    if (more && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
 }
 
 static void flow_from_sender(struct link *link, const rh_amqp_flow *flow)
 {
     rh_engine *engine = link_engine(link);
-    if (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
+    bool       counts = flow->has & RH_HAS_FLOW_DELIVERY_COUNT;
+    if (counts) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
     if (!link->drain || rh_link_usable(link) > 0) return;
     link->drain = false;
     if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));

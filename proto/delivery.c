@@ -12,7 +12,8 @@ static void keep_words(struct delivery *d, rh_slice condition, rh_slice descript
     size_t n    = condition.n < room ? condition.n : room;
     if (n) memcpy(d->words, condition.p, n);
     size_t rest = description.n < room - n ? description.n : room - n;
-    while (rest > 0 && rest < description.n && (description.p[rest] & 0xc0) == 0x80) rest--; /* not inside a character */
+    /* Not cut inside a character. */
+    while (rest > 0 && rest < description.n && (description.p[rest] & 0xc0) == 0x80) rest--;
     if (rest) memcpy(d->words + n, description.p, rest);
     d->condition   = rh_slice_of(condition.p ? d->words : NULL, n);
     d->description = rh_slice_of(description.p ? d->words + n : NULL, rest);
@@ -23,7 +24,8 @@ static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice cond
     struct link *link = d->link;
     if (d->state == DELIVERY_OVER) return;
     if (d->state == DELIVERY_QUEUED) link->queued--;
-    if (d->state == DELIVERY_HALF) link->abort_due = true; /* the peer has its first frames: the next one takes them back */
+    /* The peer has its first frames: the next one takes them back. */
+    if (d->state == DELIVERY_HALF) link->abort_due = true;
     chain_remove(&d->queue);
     chain_remove(&d->unsettled);
     d->state = DELIVERY_OVER;
@@ -94,7 +96,8 @@ static void tag_taken(struct delivery *d, const rh_transfer *transfer)
 static rh_status delivery_fill(struct delivery *d, struct link *link, const rh_transfer *transfer)
 {
     d->link = link;
-    if (transfer->tag.n > TAG_MAX || (transfer->tag.p && transfer->tag.n == 0) || !parts_taken(d, transfer)) return RH_E_ARGUMENT;
+    if (transfer->tag.n > TAG_MAX || (transfer->tag.p && transfer->tag.n == 0)) return RH_E_ARGUMENT;
+    if (!parts_taken(d, transfer)) return RH_E_ARGUMENT;
     if (link->peer_max_message_size && d->n > link->peer_max_message_size) return RH_E_TOO_BIG;
     tag_taken(d, transfer);
     d->user           = transfer->user;
@@ -112,9 +115,9 @@ static rh_status delivery_fill(struct delivery *d, struct link *link, const rh_t
 
 static bool sends(const struct link *link)
 {
-    bool attached = link->state == LINK_ATTACHED || link->state == LINK_ATTACH_SENT || link->state == LINK_ATTACH_RCVD;
-    return !link->receiver && attached && !link->dying && !link->detach_due && !link->session->dying && !link->session->end_due &&
-           rh_connection_may_send(link_engine(link));
+    const struct session *session = link->session;
+    if (link->receiver || link_is_leaving(link) || session->dying || session->end_due) return false;
+    return rh_connection_may_send(session->engine);
 }
 
 rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery **out)
@@ -171,14 +174,19 @@ static void header_done(struct link *link, uint8_t *p, size_t n, size_t payload)
     rh_frame_put(p, (uint32_t)(n + payload), RH_FRAME_AMQP, link->session->channel);
     rh_output_commit(&engine->out, p, n);
     transfer_counted(link->session);
-    if (engine->handler->on_frame)
-        engine->handler->on_frame(engine->user, engine, true, RH_FRAME_AMQP, link->session->channel, rh_slice_of(p + RH_FRAME_HEADER, n - RH_FRAME_HEADER));
+    if (RH_LIKELY(engine->handler->on_frame == NULL)) return;
+    rh_slice body = rh_slice_of(p + RH_FRAME_HEADER, n - RH_FRAME_HEADER);
+    engine->handler->on_frame(engine->user, engine, true, RH_FRAME_AMQP, link->session->channel, body);
 }
 
 /* [2.7.5] The delivery that was begun is void; the frames that were sent of it are the peer's to forget. */
 static void cut_abort(struct link *link, uint8_t *p)
 {
-    rh_amqp_transfer transfer = { .has = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_ABORTED, .handle = link->handle, .aborted = true };
+    rh_amqp_transfer transfer = {
+        .has     = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_ABORTED,
+        .handle  = link->handle,
+        .aborted = true,
+    };
     header_done(link, p, header_write(p, &transfer), 0);
     link->abort_due = false;
 }
@@ -186,7 +194,8 @@ static void cut_abort(struct link *link, uint8_t *p)
 static rh_amqp_transfer transfer_of(const struct delivery *d)
 {
     rh_amqp_transfer transfer = {
-        .has         = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_DELIVERY_ID | RH_HAS_TRANSFER_SETTLED | RH_HAS_TRANSFER_MORE,
+        .has         = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_DELIVERY_ID | RH_HAS_TRANSFER_SETTLED |
+                       RH_HAS_TRANSFER_MORE,
         .handle      = d->link->handle,
         .delivery_id = d->id,
         .settled     = d->settled,
@@ -340,8 +349,9 @@ static void delivered(struct link *link, const rh_incoming *incoming)
 /* [2.7.5] The first frame names the delivery; it must have credit. */
 static bool begins_well(struct link *link, const rh_amqp_transfer *transfer)
 {
-    if (!(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_tag.p == NULL || transfer->delivery_tag.n > TAG_MAX) {
-        rh_link_fail(link, RH_E_INVALID_FIELD, "the first transfer of a delivery has no delivery-id or no usable delivery-tag");
+    bool tagged = transfer->delivery_tag.p != NULL && transfer->delivery_tag.n <= TAG_MAX;
+    if (!tagged || !(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID)) {
+        rh_link_fail(link, RH_E_INVALID_FIELD, "a delivery begins without delivery-id or usable delivery-tag");
         return false;
     }
     if (rh_serial_ahead(link->delivery_count, link->granted) == 0) {
@@ -372,7 +382,9 @@ static void reject_oversize(struct link *link, uint32_t id, bool settled)
 {
     link->swallowing = false;
     link_engine(link)->counts.deliveries_in++;
-    if (!settled) (void)rh_link_settle(slot_handle(link), id, id, RH_REJECTED, "amqp:link:message-size-exceeded", "the message is larger than the link's max-message-size");
+    if (settled) return;
+    (void)rh_link_settle(slot_handle(link), id, id, RH_REJECTED, "amqp:link:message-size-exceeded",
+                         "the message is larger than the link's max-message-size");
 }
 
 static void gather_begin(struct link *link, const rh_amqp_transfer *transfer)
@@ -391,8 +403,9 @@ static void gather_begin(struct link *link, const rh_amqp_transfer *transfer)
 /* [2.7.5] Later frames may repeat the names of the first one, but not change them. */
 static bool continues_well(struct link *link, const rh_amqp_transfer *transfer)
 {
-    bool same_id  = !(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_id == link->in_id;
-    bool same_tag = transfer->delivery_tag.p == NULL || rh_slice_equal(transfer->delivery_tag, rh_slice_of(link->in_tag, link->in_tag_n));
+    rh_slice tag      = rh_slice_of(link->in_tag, link->in_tag_n);
+    bool     same_id  = !(transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) || transfer->delivery_id == link->in_id;
+    bool     same_tag = transfer->delivery_tag.p == NULL || rh_slice_equal(transfer->delivery_tag, tag);
     if (same_id && same_tag) return true;
     rh_link_fail(link, RH_E_NOT_ALLOWED, "a delivery begins before the one before it is complete");
     return false;
@@ -400,9 +413,11 @@ static bool continues_well(struct link *link, const rh_amqp_transfer *transfer)
 
 static void gather_keep(struct link *link, rh_slice payload)
 {
-    if (!fits(link, link->gathered + payload.n)) oversize(link, "a message larger than the link's max-message-size");
-    else if (payload.n > link->gather_n - link->gathered) oversize(link, "a message larger than the receiver can put together");
-    else if (payload.n > 0) {
+    if (!fits(link, link->gathered + payload.n)) {
+        oversize(link, "a message larger than the link's max-message-size");
+    } else if (payload.n > link->gather_n - link->gathered) {
+        oversize(link, "a message larger than the receiver can put together");
+    } else if (payload.n > 0) {
         memcpy(link->gather + link->gathered, payload.p, payload.n);
         link->gathered += payload.n;
     }
@@ -418,8 +433,14 @@ static void gather_more(struct link *link, const rh_amqp_transfer *transfer, rh_
         reject_oversize(link, link->in_id, link->in_settled);
         return;
     }
-    rh_incoming incoming = { link->in_id, link->in_format, rh_slice_of(link->in_tag, link->in_tag_n), link->in_settled, true,
-                             rh_slice_of(link->gather, link->gathered) };
+    rh_incoming incoming = {
+        .delivery_id    = link->in_id,
+        .message_format = link->in_format,
+        .tag            = rh_slice_of(link->in_tag, link->in_tag_n),
+        .settled        = link->in_settled,
+        .gathered       = true,
+        .payload        = rh_slice_of(link->gather, link->gathered),
+    };
     delivered(link, &incoming);
 }
 
@@ -430,7 +451,13 @@ static void single(struct link *link, const rh_amqp_transfer *transfer, rh_slice
         if (link->swallowing) reject_oversize(link, transfer->delivery_id, transfer->settled);
         return;
     }
-    rh_incoming incoming = { transfer->delivery_id, transfer->message_format, transfer->delivery_tag, transfer->settled, false, payload };
+    rh_incoming incoming = {
+        .delivery_id    = transfer->delivery_id,
+        .message_format = transfer->message_format,
+        .tag            = transfer->delivery_tag,
+        .settled        = transfer->settled,
+        .payload        = payload,
+    };
     delivered(link, &incoming);
 }
 
@@ -462,19 +489,25 @@ void rh_delivery_take(struct session *session, rh_slice body)
         return;
     }
     struct link *link = rh_link_by_handle(session, transfer.handle);
-    if (link == NULL || link->dying || link->detach_due || link->state == LINK_DETACH_SENT) return; /* late, not wrong */
-    if (!link->receiver || link->state != LINK_ATTACHED) rh_session_fail(session, RH_E_PROTOCOL, "a transfer to a link that does not receive");
+    if (link == NULL || link_is_leaving(link)) return; /* late, not wrong */
+    if (!link->receiver || link->state != LINK_ATTACHED)
+        rh_session_fail(session, RH_E_PROTOCOL, "a transfer to a link that does not receive");
     else transfer_taken(link, &transfer, rh_slice_of(d.p, rh_dec_left(&d)));
 }
 
 /* -- settling ---------------------------------------------------------------------------------- */
 
-rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outcome_kind outcome, const char *condition, const char *description)
+static bool settles(const struct session *session)
+{
+    bool mapped = session->state == SESSION_MAPPED && !session->dying && !session->end_due;
+    return mapped && rh_connection_may_send(session->engine);
+}
+
+rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outcome_kind outcome, const char *condition,
+                         const char *description)
 {
     struct link *link = slot_of(handle);
-    if (link == NULL || !link->receiver || link->session->dying || link->session->end_due || link->session->state != SESSION_MAPPED ||
-        !rh_connection_may_send(link_engine(link)))
-        return RH_E_STATE;
+    if (link == NULL || !link->receiver || !settles(link->session)) return RH_E_STATE;
     if ((unsigned)outcome > RH_SETTLED) return RH_E_ARGUMENT;
     struct settling settling = { .role = true, .kind = (uint8_t)outcome, .first = first, .last = last };
     if (outcome != RH_REJECTED || condition == NULL) return rh_session_settle(link->session, &settling, rh_slice_of(NULL, 0));

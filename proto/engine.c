@@ -44,7 +44,8 @@ void rh_pool_give(struct pool *pool, void *p)
     struct slot *slot = p;
     slot->live        = false;
     slot->generation  = (uint8_t)((slot->generation + 1) & (SLOT_ALIGN - 1));
-    chain_push(&pool->free, &slot->free); /* at the end: the longer a slot rests, the surer a stale handle is found out */
+    /* At the end: the longer a slot rests, the surer a stale handle is found out. */
+    chain_push(&pool->free, &slot->free);
 }
 
 /* -- the arena --------------------------------------------------------------------------------- */
@@ -75,8 +76,9 @@ static rh_engine_opts opts_filled(const rh_engine_opts *given)
 
 static bool opts_are_sane(const rh_engine_opts *opts)
 {
-    return opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->output_bytes >= 4096 && opts->output_bytes <= UINT32_C(1) << 30 &&
-           opts->sessions <= 32768 && opts->links < GONE && opts->deliveries <= UINT32_C(1) << 24 && opts->sasl <= RH_SASL_MSSBCBS;
+    if (opts->output_bytes < 4096 || opts->output_bytes > UINT32_C(1) << 30) return false;
+    if (opts->sessions > 32768 || opts->links >= GONE || opts->deliveries > UINT32_C(1) << 24) return false;
+    return opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->sasl <= RH_SASL_MSSBCBS;
 }
 
 static size_t rounded(size_t n)
@@ -126,7 +128,8 @@ static void engine_chains_init(rh_engine *engine)
 static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const struct layout *l)
 {
     uint8_t *base = (uint8_t *)engine;
-    rh_output_init(&engine->out, base + l->ring, opts->output_bytes, (struct segment *)(void *)(base + l->segments), l->segment_count);
+    struct segment *segments = (struct segment *)(void *)(base + l->segments);
+    rh_output_init(&engine->out, base + l->ring, opts->output_bytes, segments, l->segment_count);
     rh_pool_init(&engine->sessions, base + l->sessions, l->session_stride, opts->sessions);
     rh_pool_init(&engine->links, base + l->links, l->link_stride, opts->links);
     rh_pool_init(&engine->deliveries, base + l->deliveries, l->delivery_stride, opts->deliveries + 1);
@@ -138,7 +141,7 @@ static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const st
 static bool engine_encode_open(rh_engine *engine, const rh_engine_opts *opts)
 {
     rh_amqp_open open = {
-        .has            = RH_HAS_OPEN_MAX_FRAME_SIZE | RH_HAS_OPEN_CHANNEL_MAX | (opts->idle_time_out_ms ? RH_HAS_OPEN_IDLE_TIME_OUT : 0u),
+        .has            = RH_HAS_OPEN_MAX_FRAME_SIZE | RH_HAS_OPEN_CHANNEL_MAX,
         .container_id   = opts->container_id,
         .hostname       = opts->hostname,
         .max_frame_size = opts->max_frame_size,
@@ -146,13 +149,15 @@ static bool engine_encode_open(rh_engine *engine, const rh_engine_opts *opts)
         .idle_time_out  = opts->idle_time_out_ms,
         .properties     = opts->properties,
     };
-    rh_enc e = rh_enc_of(engine->open, sizeof engine->open - 8);
+    if (opts->idle_time_out_ms) open.has |= RH_HAS_OPEN_IDLE_TIME_OUT;
+    rh_enc e = rh_enc_of(engine->open, sizeof engine->open - RH_FRAME_HEADER);
     if (!rh_composite_encode(&e, RH_AMQP_OPEN, &open) || e.status) return false;
     engine->open_n = (uint16_t)rh_enc_size(&e);
     return true;
 }
 
-rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, const rh_engine_handler *handler, void *user)
+rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, const rh_engine_handler *handler,
+                          void *user)
 {
     rh_engine_opts opts = opts_filled(given);
     if (!opts_are_sane(&opts)) return NULL;
@@ -185,22 +190,24 @@ rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, c
 
 static void tell_outcome(rh_engine *engine, struct delivery *delivery)
 {
-    struct link *link = delivery->link;
-    rh_outcome   outcome = { (rh_outcome_kind)delivery->kind, delivery->condition, delivery->description };
+    const rh_engine_handler *handler = engine->handler;
+    struct link             *link    = delivery->link;
+    rh_outcome               outcome = { (rh_outcome_kind)delivery->kind, delivery->condition, delivery->description };
     link->deliveries--;
     chain_remove(&delivery->queue);
     /* The slot is given back after the call, which may still ask for the delivery's user; the link cannot go before. */
-    if (engine->handler->on_outcome) engine->handler->on_outcome(engine->user, slot_handle(link), slot_handle(delivery), &outcome);
+    if (handler->on_outcome) handler->on_outcome(engine->user, slot_handle(link), slot_handle(delivery), &outcome);
     rh_pool_give(&engine->deliveries, delivery);
     if (link->dying && !link->told && link->deliveries == 0) chain_push(&engine->dead_links, &link->dead);
 }
 
 static void tell_detach(rh_engine *engine, struct link *link)
 {
-    struct session *session = link->session;
+    const rh_engine_handler *handler = engine->handler;
+    struct session          *session = link->session;
     chain_remove(&link->dead);
     session->untold--;
-    if (engine->handler->on_detach) engine->handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &link->error);
+    if (handler->on_detach) handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &link->error);
     /* Only now: told and detached, the slot would have been free for a link that the call attached. */
     link->told      = true;
     link->slot.live = false;
@@ -231,7 +238,8 @@ void rh_engine_tell(rh_engine *engine)
         struct chain *node;
         if ((node = chain_first(&engine->told))) tell_outcome(engine, CHAIN_OWNER(node, struct delivery, queue));
         else if ((node = chain_first(&engine->dead_links))) tell_detach(engine, CHAIN_OWNER(node, struct link, dead));
-        else if ((node = chain_first(&engine->dead_sessions))) tell_end(engine, CHAIN_OWNER(node, struct session, dead));
+        else if ((node = chain_first(&engine->dead_sessions)))
+            tell_end(engine, CHAIN_OWNER(node, struct session, dead));
         else if (engine->over && !engine->over_told) tell_close(engine);
         else return;
     }
@@ -239,8 +247,8 @@ void rh_engine_tell(rh_engine *engine)
 
 static bool engine_owes(const rh_engine *engine)
 {
-    return !chain_is_empty(&engine->told) || !chain_is_empty(&engine->dead_links) || !chain_is_empty(&engine->dead_sessions) ||
-           (engine->over && !engine->over_told);
+    if (!chain_is_empty(&engine->told) || !chain_is_empty(&engine->dead_links)) return true;
+    return !chain_is_empty(&engine->dead_sessions) || (engine->over && !engine->over_told);
 }
 
 void rh_engine_lose_all(rh_engine *engine, const rh_error *error)
@@ -351,7 +359,8 @@ void rh_engine_sent(rh_engine *engine, size_t n, rh_time now)
 
 static rh_time silence_deadline(const rh_engine *engine)
 {
-    return engine->idle_ms ? rh_time_after(engine->last_in, RH_MS(engine->idle_ms) * TIME_OUTS_OF_SILENCE) : RH_TIME_NEVER;
+    if (engine->idle_ms == 0) return RH_TIME_NEVER;
+    return rh_time_after(engine->last_in, RH_MS(engine->idle_ms) * TIME_OUTS_OF_SILENCE);
 }
 
 static rh_time heartbeat_deadline(const rh_engine *engine)
@@ -418,9 +427,13 @@ void rh_engine_lost(rh_engine *engine, const rh_error *why)
 rh_engine_phase rh_engine_phase_of(const rh_engine *engine)
 {
     static const uint8_t phase[CONN_STATES] = {
-        [CONN_OPENED] = RH_ENGINE_OPENED,      [CONN_CLOSE_RCVD] = RH_ENGINE_CLOSING, [CONN_CLOSE_SENT] = RH_ENGINE_CLOSING,
-        [CONN_DISCARDING] = RH_ENGINE_CLOSING, [CONN_CLOSE_PIPE] = RH_ENGINE_CLOSING, [CONN_OC_PIPE] = RH_ENGINE_CLOSING,
-        [CONN_END] = RH_ENGINE_CLOSED,
+        [CONN_OPENED]     = RH_ENGINE_OPENED,
+        [CONN_OC_PIPE]    = RH_ENGINE_CLOSING,
+        [CONN_CLOSE_PIPE] = RH_ENGINE_CLOSING,
+        [CONN_CLOSE_RCVD] = RH_ENGINE_CLOSING,
+        [CONN_CLOSE_SENT] = RH_ENGINE_CLOSING,
+        [CONN_DISCARDING] = RH_ENGINE_CLOSING,
+        [CONN_END]        = RH_ENGINE_CLOSED,
     };
     return (rh_engine_phase)phase[engine->state];
 }

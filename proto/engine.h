@@ -138,7 +138,7 @@ struct link {
     bool            drain, drain_due, abort_due;
     uint32_t        delivery_count;
     uint32_t        credit;                       /* sender: deliveries that may begin */
-    uint32_t        limit, granted;               /* receiver: delivery-counts where credit ends now, and ended at most */
+    uint32_t        limit, granted;               /* receiver: delivery-counts where credit ends, and ended at most */
     uint64_t        max_message_size, peer_max_message_size;
     uint64_t        next_tag;
 
@@ -296,7 +296,7 @@ rh_status rh_session_settle(struct session *session, const struct settling *what
 /* link.c */
 void         rh_link_take_attach(struct session *session, rh_slice body);
 void         rh_link_take_detach(struct session *session, rh_slice body);
-struct link *rh_link_by_handle(struct session *session, uint32_t handle); /* NULL: none, or late; the session has judged */
+struct link *rh_link_by_handle(struct session *session, uint32_t handle); /* NULL: none; the session has judged */
 void         rh_link_fail(struct link *link, rh_status status, const char *words);
 void         rh_link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
 void         rh_link_reap(struct link *link);

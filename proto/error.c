@@ -48,7 +48,8 @@ void rh_error_of_peer(rh_error *out, rh_slice encoded)
     rh_amqp_error error;
     rh_dec        d = rh_dec_of(encoded);
     if (encoded.p == NULL) rh_error_set(out, RH_OK, NULL, NULL);
-    else if (rh_composite_decode(&d, RH_AMQP_ERROR, &error) == RH_OK) rh_error_set_slices(out, RH_E_SERVICE, error.condition, error.description);
+    else if (rh_composite_decode(&d, RH_AMQP_ERROR, &error) == RH_OK)
+        rh_error_set_slices(out, RH_E_SERVICE, error.condition, error.description);
     else rh_error_set(out, RH_E_SERVICE, "amqp:decode-error", "the peer's error cannot be read");
 }
 

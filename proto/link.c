@@ -97,7 +97,8 @@ static struct link *link_by_name(struct session *session, rh_slice name, bool re
     CHAIN_EACH(node, &session->links)
     {
         struct link *link = CHAIN_OWNER(node, struct link, in_session);
-        if (link->receiver == receiver && !link->dying && rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
+        if (link->receiver != receiver || link->dying) continue;
+        if (rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
     }
     return NULL;
 }
@@ -151,7 +152,8 @@ static rh_status say_attach(struct link *link, const rh_link_opts *opts)
     uint8_t        room[4096];
     rh_enc         e      = rh_enc_of(room, sizeof room);
     rh_amqp_attach attach = {
-        .has             = RH_HAS_ATTACH_HANDLE | RH_HAS_ATTACH_ROLE | RH_HAS_ATTACH_SND_SETTLE_MODE | RH_HAS_ATTACH_RCV_SETTLE_MODE | RH_HAS_ATTACH_MAX_MESSAGE_SIZE,
+        .has             = RH_HAS_ATTACH_HANDLE | RH_HAS_ATTACH_ROLE | RH_HAS_ATTACH_SND_SETTLE_MODE |
+                           RH_HAS_ATTACH_RCV_SETTLE_MODE | RH_HAS_ATTACH_MAX_MESSAGE_SIZE,
         .name            = rh_slice_of(link->name, link->name_n),
         .handle          = link->handle,
         .role            = link->receiver,
@@ -209,10 +211,16 @@ rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *use
     return RH_OK;
 }
 
+/* The peer's attach still waits, and there is still somebody to tell. */
+static bool may_answer(const struct link *link)
+{
+    return link->state == ATTACH_RCVD && !link_is_leaving(link) && session_takes_links(link->session);
+}
+
 rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
 {
     struct link *link = slot_of(handle);
-    if (link == NULL || link->state != ATTACH_RCVD || link_is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    if (link == NULL || !may_answer(link)) return RH_E_STATE;
     if (!rh_session_say(link->session)) return RH_AGAIN;
     link_options(link, opts);
     if (opts->user) link->user = opts->user;
@@ -263,7 +271,8 @@ static void attach_asked(struct session *session, const rh_amqp_attach *attach)
     attach_fields(link, attach);
     step(link, THEY_ATTACH);
     if (engine->handler->on_attach) engine->handler->on_attach(engine->user, slot_handle(link), attach);
-    else if (rh_link_refuse(slot_handle(link), "amqp:not-allowed", "nobody here takes links") != RH_OK) rh_session_fail(session, RH_E_LIMIT, "no more handles here");
+    else if (rh_link_refuse(slot_handle(link), "amqp:not-allowed", "nobody here takes links") != RH_OK)
+        rh_session_fail(session, RH_E_LIMIT, "no more handles here");
 }
 
 void rh_link_take_attach(struct session *session, rh_slice body)
@@ -271,7 +280,7 @@ void rh_link_take_attach(struct session *session, rh_slice body)
     rh_amqp_attach attach;
     if (!rh_connection_decode(session->engine, RH_AMQP_ATTACH, body, &attach)) return;
     if (attach.handle > session->handle_max) {
-        rh_connection_fail(session->engine, RH_E_PEER_LIMIT, "the handle is above the handle-max announced"); /* [2.7.2] */
+        rh_connection_fail(session->engine, RH_E_PEER_LIMIT, "a handle above our handle-max"); /* [2.7.2] */
         return;
     }
     if (session->in_handles[attach.handle] < GONE) {
@@ -334,7 +343,7 @@ static void detach_decided(struct link *link, bool closed, const char *condition
 rh_status rh_link_refuse(rh_link *handle, const char *condition, const char *description)
 {
     struct link *link = slot_of(handle);
-    if (link == NULL || link->state != ATTACH_RCVD || link_is_leaving(link) || !session_takes_links(link->session)) return RH_E_STATE;
+    if (link == NULL || !may_answer(link)) return RH_E_STATE;
     rh_status status = say_attach(link, NULL);
     if (status == RH_OK) detach_decided(link, true, condition, description);
     return status;
@@ -360,7 +369,8 @@ static bool answer_first(struct link *link)
 static void detach_error(struct link *link, const rh_amqp_detach *detach)
 {
     rh_error_of_peer(&link->error, detach->error);
-    if (link->refused && link->error.status == RH_OK) rh_error_set(&link->error, RH_E_DETACHED, NULL, "the peer refused the link and did not say why");
+    if (link->refused && link->error.status == RH_OK)
+        rh_error_set(&link->error, RH_E_DETACHED, NULL, "the peer refused the link and did not say why");
 }
 
 void rh_link_take_detach(struct session *session, rh_slice body)
@@ -386,7 +396,9 @@ static bool say_detach(struct link *link)
 {
     uint8_t        room[700];
     uint16_t       channel = link->session->channel;
-    rh_amqp_detach detach  = { .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .handle = link->handle, .closed = link->detach_closed };
+    rh_amqp_detach detach  = { .has    = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED,
+                               .handle = link->handle,
+                               .closed = link->detach_closed };
     if (link->say_error) detach.error = rh_error_encode(&link->error, room, sizeof room);
     rh_status status = rh_output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
     if (status == RH_E_TOO_BIG) {

@@ -103,7 +103,8 @@ static size_t sasl_sent(struct output *out, size_t n)
 {
     size_t left = out->sasl_allowed - out->sasl_sent;
     if (n > left) n = left;
-    memset(out->sasl + out->sasl_sent, 0, n); /* an initial response may hold a password: keep it no longer than needed */
+    /* An initial response may hold a password: it is kept no longer than needed. */
+    memset(out->sasl + out->sasl_sent, 0, n);
     out->sasl_sent += n;
     return n;
 }
@@ -154,10 +155,12 @@ static void frame_written(rh_engine *engine, uint16_t channel, uint8_t *frame, s
     }
     rh_output_commit(out, frame, n);
     engine->counts.frames_out++;
-    if (engine->handler->on_frame) engine->handler->on_frame(engine->user, engine, true, 0, channel, rh_slice_of(frame + 8, n - 8));
+    rh_slice body = rh_slice_of(frame + RH_FRAME_HEADER, n - RH_FRAME_HEADER);
+    if (engine->handler->on_frame) engine->handler->on_frame(engine->user, engine, true, RH_FRAME_AMQP, channel, body);
 }
 
-static rh_status frame_into(rh_engine *engine, rh_slice region, uint16_t channel, rh_composite_id id, const void *fields)
+static rh_status frame_into(rh_engine *engine, rh_slice region, uint16_t channel, rh_composite_id id,
+                            const void *fields)
 {
     if (region.n < 8) return RH_AGAIN;
     uint8_t *frame = engine->out.ring + (region.p - engine->out.ring);

@@ -40,13 +40,13 @@ struct output {
     uint32_t        in_ring;           /* how many of them are the ring's */
     size_t          waiting;           /* bytes in all of them */
     bool            gate;              /* shut until SASL is done */
-    bool            held;              /* [2.3] from segment held_at on larger than a peer takes that has not said more */
+    bool            held;              /* [2.3] from segment held_at on everything waits for the peer's open */
     uint32_t        held_at;
     size_t          sasl_n, sasl_allowed, sasl_sent;
     uint8_t         sasl[SASL_BYTES_MAX];
 };
 
-void     rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count);
+void     rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t count);
 bool     rh_output_has_more(const struct output *out); /* something may leave now */
 size_t   rh_output_room(const struct output *out);     /* the longest frame that fits */
 uint8_t *rh_output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */

@@ -115,7 +115,8 @@ static bool offers(rh_slice encoded, const char *mechanism)
     rh_dec   d = rh_dec_of(encoded);
     rh_array list;
     rh_value item;
-    if (rh_dec_peek(&d) != RH_ARRAY) return rh_slice_is(rh_dec_symbol(&d), mechanism); /* [1.6] one may stand without an array */
+    /* One may stand without an array. */
+    if (rh_dec_peek(&d) != RH_ARRAY) return rh_slice_is(rh_dec_symbol(&d), mechanism);
     rh_dec_array(&d, &list);
     while (rh_array_next(&list, &item))
         if (item.type == RH_SYMBOL && rh_slice_is(item.bytes, mechanism)) return true;
@@ -136,8 +137,13 @@ static void take_mechanisms(rh_engine *engine, rh_slice body)
 
 static void take_outcome(rh_engine *engine, rh_slice body)
 {
-    static const char *const words[] = { "", "the service refused the credentials", "the service has a problem with SASL",
-                                         "the service has a lasting problem with SASL", "the service has a passing problem with SASL" };
+    static const char *const words[] = {
+        [RH_SASL_CODE_OK]       = "",
+        [RH_SASL_CODE_AUTH]     = "the service refused the credentials",
+        [RH_SASL_CODE_SYS]      = "the service has a problem with SASL",
+        [RH_SASL_CODE_SYS_PERM] = "the service has a lasting problem with SASL",
+        [RH_SASL_CODE_SYS_TEMP] = "the service has a passing problem with SASL",
+    };
     rh_amqp_sasl_outcome fields;
     if (!rh_connection_decode(engine, RH_AMQP_SASL_OUTCOME, body, &fields)) return;
     if (fields.code != RH_SASL_CODE_OK) {
@@ -157,12 +163,13 @@ static bool is_known(rh_slice mechanism)
 
 static void take_init(rh_engine *engine, rh_slice body)
 {
-    rh_amqp_sasl_init init;
+    const rh_engine_handler *handler = engine->handler;
+    rh_amqp_sasl_init        init;
     if (!rh_connection_decode(engine, RH_AMQP_SASL_INIT, body, &init)) return;
     rh_amqp_sasl_outcome outcome = { .has = RH_HAS_SASL_OUTCOME_CODE, .code = RH_SASL_CODE_AUTH };
     if (is_known(init.mechanism)) {
         outcome.code = RH_SASL_CODE_OK;
-        if (engine->handler->on_sasl) outcome.code = engine->handler->on_sasl(engine->user, engine, init.mechanism, init.initial_response);
+        if (handler->on_sasl) outcome.code = handler->on_sasl(engine->user, engine, init.mechanism, init.initial_response);
     }
     if (engine->state == CONN_END) return; /* closed by the callback */
     say_frame(engine, RH_AMQP_SASL_OUTCOME, &outcome);

@@ -114,7 +114,8 @@ void rh_session_reap(struct session *session)
 static rh_status say_begin(struct session *session, const uint16_t *remote_channel)
 {
     rh_amqp_begin begin = {
-        .has              = RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW | RH_HAS_BEGIN_HANDLE_MAX,
+        .has              = RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW |
+                            RH_HAS_BEGIN_HANDLE_MAX,
         .next_outgoing_id = session->next_outgoing_id,
         .incoming_window  = session->window,
         .outgoing_window  = OUTGOING_WINDOW,
@@ -154,7 +155,8 @@ static void begin_fields(struct session *session, const rh_amqp_begin *begin)
 
 static void begin_answered(rh_engine *engine, uint16_t channel, const rh_amqp_begin *begin)
 {
-    struct session *session = begin->remote_channel < engine->sessions.touched ? pool_at(&engine->sessions, begin->remote_channel) : NULL;
+    bool            known   = begin->remote_channel < engine->sessions.touched;
+    struct session *session = known ? pool_at(&engine->sessions, begin->remote_channel) : NULL;
     if (session == NULL || session->state != BEGIN_SENT) {
         rh_connection_fail(engine, RH_E_NOT_ALLOWED, "a begin answers a channel on which none was asked for");
         return;
@@ -209,7 +211,8 @@ void rh_session_die(struct session *session, const rh_error *error)
 rh_status rh_session_end(rh_session *handle, const char *condition, const char *description)
 {
     struct session *session = slot_of(handle);
-    if (session == NULL || session->dying || session->end_due || (session->state != MAPPED && session->state != BEGIN_SENT)) return RH_E_STATE;
+    if (session == NULL || session->dying || session->end_due) return RH_E_STATE;
+    if (session->state != MAPPED && session->state != BEGIN_SENT) return RH_E_STATE;
     rh_error_of_caller(&session->error, condition, description);
     session->say_error = condition != NULL;
     session->end_due   = true;
@@ -251,7 +254,10 @@ static bool say_end(struct session *session)
     rh_amqp_end end = { .has = 0 };
     if (session->say_error) end.error = rh_error_encode(&session->error, room, sizeof room);
     rh_status status = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &end);
-    if (status == RH_E_TOO_BIG) status = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &(rh_amqp_end){ .has = 0 });
+    if (status == RH_E_TOO_BIG) {
+        end.error = rh_slice_of(NULL, 0);
+        status    = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &end);
+    }
     if (status) return false;
     session->end_due = false;
     step(session, session->say_error ? WE_FAIL : WE_END);
@@ -287,7 +293,8 @@ static void take_flow(struct session *session, rh_slice body)
     rh_amqp_flow flow;
     if (!rh_connection_decode(session->engine, RH_AMQP_FLOW, body, &flow)) return;
     /* [2.5.6] what the peer can still take; transfers that it had not seen when it wrote count against it. */
-    uint32_t seen          = (flow.has & RH_HAS_FLOW_NEXT_INCOMING_ID) ? flow.next_incoming_id : session->initial_outgoing_id;
+    bool     told          = flow.has & RH_HAS_FLOW_NEXT_INCOMING_ID;
+    uint32_t seen          = told ? flow.next_incoming_id : session->initial_outgoing_id;
     uint32_t in_flight     = rh_serial_ahead(seen, session->next_outgoing_id);
     session->remote_window = flow.incoming_window > in_flight ? flow.incoming_window - in_flight : 0;
     if (session->remote_window > 0)
@@ -339,7 +346,8 @@ static rh_status say_disposition(struct session *session, const struct settling 
 {
     uint8_t             room[800];
     rh_amqp_disposition disposition = {
-        .has     = RH_HAS_DISPOSITION_ROLE | RH_HAS_DISPOSITION_FIRST | RH_HAS_DISPOSITION_LAST | RH_HAS_DISPOSITION_SETTLED,
+        .has     = RH_HAS_DISPOSITION_ROLE | RH_HAS_DISPOSITION_FIRST | RH_HAS_DISPOSITION_LAST |
+                   RH_HAS_DISPOSITION_SETTLED,
         .role    = what->role,
         .first   = what->first,
         .last    = what->last,
@@ -361,7 +369,8 @@ static bool say_settling(struct session *session)
 rh_status rh_session_settle(struct session *session, const struct settling *what, rh_slice error)
 {
     struct settling *settling = &session->settling;
-    if (settling->due && settling->role == what->role && settling->kind == what->kind && error.p == NULL && what->first == settling->last + 1) {
+    bool             alike    = settling->due && settling->role == what->role && settling->kind == what->kind;
+    if (alike && error.p == NULL && what->first == settling->last + 1) {
         settling->last = what->last;
         return RH_OK;
     }

@@ -343,6 +343,55 @@ static void count_frame(void *user, rh_engine *engine, bool outgoing, uint8_t ty
     ((uint32_t *)user)[outgoing]++;
 }
 
+Test(connection, a_broken_peer_that_never_closes_is_left_after_five_seconds)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_open(peer, 65536, 0);
+    peer_say(peer, 0, RH_AMQP_OPEN, &(rh_amqp_open){ .container_id = rh_str("again") });
+    peer_hear(peer);
+    cr_expect_leq(rh_engine_deadline(peer->end.engine), peer->now + RH_SECONDS(5));
+    rh_engine_tick(peer->end.engine, peer->now + RH_SECONDS(5));
+    cr_expect(rh_engine_is_closed(peer->end.engine));
+    cr_expect_eq(peer->end.closed.status, RH_E_PROTOCOL, "the first failure is the one that is told");
+    peer_free(peer);
+}
+
+/* Every call that says something finds a full ring, and what it wanted to say leaves in the end, in order. */
+Test(connection, what_finds_no_room_is_said_later)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true, .output_bytes = 4096, .links = 40));
+    rh_iov       iov[64];
+    char         name[400];
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 1000);
+    peer_attach(peer, 0, 0, "first", false);
+    rh_link *first = peer->end.link;
+    uint32_t n = 0;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    while (rh_engine_wants_input(peer->end.engine)) {
+        rh_link *link;
+        name[0]++;
+        rh_amqp_target target = { .has = 0 };
+        if (rh_link_attach(peer->end.session, &(rh_link_opts){ .name = rh_str(name), .target = &target, .source = &(rh_amqp_source){ .has = 0 } }, NULL, &link) != RH_OK) break;
+        n++;
+    }
+    cr_expect_gt(n, 4);
+    uint32_t settled = 0;
+    rh_status status;
+    while ((status = rh_link_settle(first, settled * 2, settled * 2, RH_ACCEPTED, NULL, NULL)) == RH_OK && settled < 1000) settled++;
+    cr_expect_eq(status, RH_AGAIN, "every second one: they cannot be told in one");
+    cr_expect_eq(rh_link_credit(first, 77), RH_OK);
+    cr_expect_eq(rh_link_detach(peer->end.link, true, NULL, NULL), RH_OK);
+    cr_expect_eq(rh_session_end(peer->end.session, "amqp:internal-error", "x"), RH_OK);
+    cr_expect_gt(rh_engine_output(peer->end.engine, iov, 64), 0);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_ATTACH), n + 1);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DISPOSITION), settled);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_END), 1);
+    peer_free(peer);
+}
+
 Test(connection, the_trace_sees_every_frame)
 {
     static const rh_engine_handler handler = { .on_frame = count_frame };

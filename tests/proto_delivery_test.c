@@ -514,7 +514,54 @@ Test(delivery, resuming_is_not_offered)
     peer_say_transfer(peer, &transfer, "x");
     peer_hear(peer);
     cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:not-allowed");
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 0);
     peer_free(peer);
+}
+
+Test(delivery, the_last_credit_carries_all_frames_of_a_delivery)
+{
+    static uint8_t large[2000];
+    struct peer   *peer = sender_peer(512, 1);
+    cr_assert_eq(end_send_bytes(&peer->end, large, sizeof large, false, NULL), RH_OK);
+    cr_expect_eq(end_send(&peer->end, "no more", false), RH_AGAIN);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), 5);
+    peer_free(peer);
+}
+
+Test(delivery, a_tag_has_up_to_32_bytes_and_is_sent_as_given)
+{
+    static const char tag[] = "0123456789abcdef0123456789ABCDEF";
+    struct peer *peer = sender_peer(65536, 3);
+    rh_slice     part = rh_str("x");
+    cr_assert_eq(rh_link_send(peer->end.link, &(rh_transfer){ .parts = &part, .part_count = 1, .tag = rh_str(tag) }, NULL), RH_OK);
+    cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+    cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+    peer_hear(peer);
+    rh_amqp_transfer given, first, second;
+    cr_assert(peer_heard(peer, RH_AMQP_TRANSFER, 0, &given));
+    cr_assert(peer_heard(peer, RH_AMQP_TRANSFER, 1, &first));
+    cr_assert(peer_heard(peer, RH_AMQP_TRANSFER, 2, &second));
+    cr_expect(rh_slice_is(given.delivery_tag, tag));
+    cr_expect_not(rh_slice_equal(first.delivery_tag, second.delivery_tag), "the engine's own differ");
+    peer_free(peer);
+}
+
+Test(delivery, a_rejection_that_cannot_be_read_ends_the_connection)
+{
+    static const uint8_t states[][10] = { { 0x00, 0x53, 0x25, 0xc0, 0x02, 0x01, 0x41 }, { 0x00, 0x53, 0x25, 0xc0, 0x05, 0x01, 0x00, 0x53, 0x1d, 0x45 } };
+    for (size_t i = 0; i < 2; i++) {
+        struct peer        *peer        = sender_peer(65536, 3);
+        rh_amqp_disposition disposition = { .has = RH_HAS_DISPOSITION_ROLE | RH_HAS_DISPOSITION_FIRST | RH_HAS_DISPOSITION_SETTLED, .role = true, .settled = true };
+        disposition.state               = rh_slice_of(states[i], i ? 10 : 7);
+        cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+        peer_hear(peer);
+        peer_say(peer, 0, RH_AMQP_DISPOSITION, &disposition);
+        peer_hear(peer);
+        cr_expect_eq(peer->end.count[ON_CLOSE], 1, "%zu", i);
+        cr_expect_eq(peer->end.outcomes[RH_UNKNOWN], 1, "%zu", i);
+        peer_free(peer);
+    }
 }
 
 /* Every delivery of a long random life is told once, whatever happens to it. */
