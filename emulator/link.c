@@ -59,7 +59,6 @@ void rh_emu_link_on_attach(rh_emu_connection *connection, rh_link *link, const r
 
 bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const rh_emu_attach *attach, rh_link_opts *opts, rh_emu_refusal *no)
 {
-    opts->user       = link;
     opts->source     = &attach->source;
     opts->target     = &attach->target;
     opts->properties = attach->frame->properties;
@@ -68,6 +67,8 @@ bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const r
         return rh_emu_refuse(attach->connection->emulator, NULL, no, "amqp:internal-error", "The link cannot be attached: %s.",
                              rh_status_words(status));
 
+    /* Not before: a link that failed here is refused, and its end must not find memory that is gone. */
+    rh_link_set_user(attach->link, link);
     link->kind                = kind;
     link->connection          = attach->connection;
     link->link                = attach->link;
