@@ -112,6 +112,22 @@ same "the official config names hub and partitions" 2 "$("$ringhub" info -c "$co
 echo one | "$ringhub" send -c "$conn" -e eh1 2>/dev/null
 same "the official config names the group" one "$("$ringhub" receive -c "$conn" -e eh1 -g cg1 --count 1 2>/dev/null)"
 emulator_stop "$work"
+
+# What was accepted outlives the emulator, however it ends.
+emulator_start "$work" --hub kept:3 --data "$work/data" || exit 1
+conn="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+seq 1000 | timeout 20 "$ringhub" send -c "$conn" -e kept 2>"$work/send" || fail "send to a kept hub" "$(cat "$work/send")"
+before=$("$ringhub" receive -c "$conn" -e kept --count 1000 --format '%p %s %o %t %b' 2>/dev/null | sort)
+refused "a folder that another emulator has" 1 RH_E_CONFLICT "$work/data" "$ringhub" emulator --listen 127.0.0.1:0 --hub kept:3 --data "$work/data"
+kill -KILL "$emulator_pid"; wait "$emulator_pid" 2>/dev/null
+refused "other partitions than on disk" 1 RH_E_CONFLICT "3 partitions" "$ringhub" emulator --listen 127.0.0.1:0 --hub kept:2 --data "$work/data"
+refused "a folder that cannot be made"  1 RH_E_IO /dev/null/data "$ringhub" emulator --listen 127.0.0.1:0 --data /dev/null/data
+emulator_start "$work" --hub kept:3 --data "$work/data" || exit 1
+conn="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+timeout 20 "$ringhub" receive -c "$conn" -e kept --count 1000 2>"$work/receive" | sort -n | diff - <(seq 1000) >"$work/diff" && ok || fail "1000 lines after kill -9" "$(head -5 "$work/diff"; cat "$work/receive")"
+same "every event is at its place after kill -9" "$before" "$("$ringhub" receive -c "$conn" -e kept --count 1000 --format '%p %s %o %t %b' 2>/dev/null | sort)"
+emulator_stop "$work" && ok || fail "the emulator with --data ends well on SIGTERM"
+
 refused "a config that is no JSON" 1 RH_E_ARGUMENT "line 1" "$ringhub" emulator --listen 127.0.0.1:0 --config tests/cli.sh
 refused "a port in use or forbidden" 1 "" 192.0.2.1 "$ringhub" emulator --listen 192.0.2.1:0
 
