@@ -186,6 +186,34 @@ Test(delivery, an_outcome_waits_until_nothing_is_lent)
     peer_free(peer);
 }
 
+Test(delivery, words_that_must_be_kept_are_cut_between_characters)
+{
+    for (size_t shift = 0; shift < 2; shift++) {
+        struct peer *peer = sender_peer(65536, 10);
+        rh_iov       iov[16];
+        uint8_t      words[400], error[500], state[520];
+        cr_assert_eq(end_send(&peer->end, "lent", false), RH_OK);
+        size_t count = rh_engine_output(peer->end.engine, iov, 16), n = 0;
+        for (size_t i = 0; i < count; i++) n += iov[i].n;
+        for (size_t i = 0; i < sizeof words; i++) words[i] = (i + shift) % 2 ? 0xa9 : 0xc3; /* e with an accent, again and again */
+        if (shift) words[0] = 'x';
+        rh_enc e = rh_enc_of(error, sizeof error), r = rh_enc_of(state, sizeof state);
+        rh_amqp_error_encode(&e, &(rh_amqp_error){ .condition = rh_str("a:bc"), .description = rh_slice_of(words, sizeof words - shift * 1) });
+        rh_amqp_rejected_encode(&r, &(rh_amqp_rejected){ .error = rh_enc_written(&e) });
+        rh_amqp_disposition disposition = { .has = RH_HAS_DISPOSITION_ROLE | RH_HAS_DISPOSITION_FIRST | RH_HAS_DISPOSITION_SETTLED, .role = true, .settled = true };
+        disposition.state = rh_enc_written(&r);
+        peer_say(peer, 0, RH_AMQP_DISPOSITION, &disposition);
+        rh_engine_sent(peer->end.engine, n, peer->now);
+        rh_engine_tick(peer->end.engine, peer->now);
+        cr_expect_eq(peer->end.outcomes[RH_REJECTED], 1);
+        cr_expect_str_eq(peer->end.condition, "a:bc");
+        size_t kept = strlen(peer->end.description);
+        cr_expect(rh_utf8_is(rh_str(peer->end.description)));
+        cr_expect(kept >= 155 - shift && kept <= 156, "%zu", kept);
+        peer_free(peer);
+    }
+}
+
 Test(delivery, output_asked_twice_answers_the_same_bytes_and_more)
 {
     struct peer *peer = sender_peer(65536, 10);
@@ -334,6 +362,7 @@ Test(delivery, frames_are_put_together_once)
     cr_expect_arr_eq(peer->end.last, "one two", 7);
     cr_expect(peer->end.incoming.gathered);
     cr_expect_eq(peer->end.incoming.payload.p, peer->end.gather);
+    cr_expect_eq(peer->end.count[ON_GATHER], 0, "the buffer was there");
     peer_free(peer);
 }
 

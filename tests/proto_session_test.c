@@ -111,6 +111,28 @@ Test(session, the_incoming_window_is_renewed_at_half)
     peer_free(peer);
 }
 
+Test(session, counting_starts_where_each_side_says)
+{
+    struct peer  *peer  = peer_new(RH_ENGINE_OPTS(.server = true, .first_id = 7));
+    rh_amqp_begin begin = { .has = RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW, .next_outgoing_id = 41, .incoming_window = 9 };
+    peer->end.credit = 5;
+    peer_open(peer, 65536, 0);
+    peer_say(peer, 0, RH_AMQP_BEGIN, &begin);
+    peer_attach(peer, 0, 0, "in", false);
+    peer_attach(peer, 0, 1, "out", true);
+    rh_amqp_flow   flow;
+    rh_amqp_attach attach;
+    cr_assert(peer_heard(peer, RH_AMQP_BEGIN, 0, &begin));
+    cr_expect_eq(begin.next_outgoing_id, 7);
+    cr_expect_eq(begin.remote_channel, 0);
+    cr_assert(peer_heard(peer, RH_AMQP_FLOW, 0, &flow));
+    cr_expect_eq(flow.next_incoming_id, 41);
+    cr_expect_eq(flow.next_outgoing_id, 7);
+    cr_assert(peer_heard(peer, RH_AMQP_ATTACH, 1, &attach));
+    cr_expect_eq(attach.initial_delivery_count, 7);
+    peer_free(peer);
+}
+
 Test(session, a_transfer_beyond_the_window_ends_the_session)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true, .incoming_window = 2));
