@@ -69,7 +69,7 @@ typedef struct rh_emulator_opts {
     /* NULL: events are forgotten with the emulator. Else a folder (made if it is not there, but not its parents) in which
      * every hub is found again: its events, sequence numbers, offsets and creation time. retention_ms and max_bytes bound it as they
      * bound memory, but files go as a whole: each partition may have two more of them, each a sixteenth of max_bytes, at most
-     * 16 MiB and at least 64 KiB. One emulator at a time may have the folder; a hub must come back with as many
+     * 16 MiB and at least 64 KiB, and the delivery that filled it. One emulator at a time may have the folder; a hub must come back with as many
      * partitions as it had; a hub that is not named this time is left alone.
      *
      * An event is accepted, and readers see it, only when write(2) has taken it: whatever becomes of this process
