@@ -10,7 +10,7 @@ const char *const world_connection_string = "Endpoint=sb://toy:5672/;SharedAcces
 static void keep_text(client_world *world, const char *text)
 {
     size_t n = strlen(text);
-    if (n + 1 > sizeof world->text - world->text_n) return;
+    if (n + 2 > sizeof world->text - world->text_n) return; /* a zero stays behind it */
     memcpy(world->text + world->text_n, text, n);
     world->text_n += n;
     world->text[world->text_n++] = '\n';
@@ -88,12 +88,12 @@ bool world_is_connected(client_world *world, unsigned seconds)
 static rh_status attach(void *user, rh_session *session, void *link_user, rh_link **link)
 {
     link_story    *story = user;
-    uint8_t        scratch[256];
-    rh_slice       address = rh_string_encoded(rh_str(story->address), scratch, sizeof scratch);
-    rh_slice       none    = rh_string_encoded(rh_str("here"), scratch + 200, 56);
+    uint8_t        scratch[512];
+    rh_slice       address = rh_string_encoded(rh_str(story->address), scratch, 400);
+    rh_slice       none    = rh_string_encoded(rh_str("here"), scratch + 400, 100);
     rh_amqp_source source  = { .address = story->sender ? none : address };
     rh_amqp_target target  = { .address = story->sender ? address : none };
-    char           name[64];
+    char           name[320];
     int            n    = snprintf(name, sizeof name, "%s-%p", story->address, user);
     rh_link_opts   opts = { .name = rh_slice_of(name, (size_t)n), .receiver = !story->sender, .source = &source, .target = &target };
     return rh_link_attach(session, &opts, link_user, link);

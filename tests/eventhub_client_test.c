@@ -87,6 +87,22 @@ Test(client, many_links_share_one_pair_on_cbs_and_pipeline_their_tokens)
     for (int i = 0; i < 40; i++) cr_expect_eq(many[i].gones, 1);
 }
 
+Test(client, more_links_than_the_output_ring_holds_come_up_all_the_same)
+{
+    static link_story many[120];
+    static char       address[120][240];
+    world_open(&w, RH_CLIENT_OPTS(.links = 120));
+    for (int i = 0; i < 120; i++) {
+        (void)snprintf(address[i], sizeof address[i], "hub/ConsumerGroups/%0180d/Partitions/%d", 7, i);
+        cr_assert_eq(story_open(&many[i], &w, address[i], 30), RH_OK);
+    }
+    for (int i = 0; i < 120; i++) cr_expect(toy_loop_until(&w.toy, &many[i].up, 5), "%d: %s", i, many[i].error.description);
+    for (int i = 0; i < 120; i++) rh_attachment_close(&many[i].attachment, 0);
+    for (int i = 0; i < 120; i++) cr_expect(toy_loop_until(&w.toy, &many[i].gone, 5), "%d", i);
+    for (int i = 0; i < 120; i++) cr_expect_eq(many[i].error.status, RH_OK, "%d: %s", i, many[i].error.description);
+    cr_expect(world_close(&w));
+}
+
 Test(client, links_of_one_audience_share_its_token)
 {
     world_open(&w, NULL);

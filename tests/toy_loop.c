@@ -270,14 +270,17 @@ static bool bury(toy_loop *toy)
 
 /* -- turning ------------------------------------------------------------------------------------- */
 
+/* All that are due; those set meanwhile come with the next turn. */
 static bool fire(toy_loop *toy)
 {
-    rh_timer *timer = toy->timers;
-    if (!timer || timer->at > toy->now) return false;
-    toy->timers   = timer->next;
-    timer->is_set = false;
-    timer->fn(timer->user, toy->now);
-    return true;
+    uint64_t limit = toy->order;
+    bool     any   = false;
+    for (rh_timer *timer; (timer = toy->timers) && timer->at <= toy->now && timer->order < limit; any = true) {
+        toy->timers   = timer->next;
+        timer->is_set = false;
+        timer->fn(timer->user, toy->now);
+    }
+    return any;
 }
 
 static bool work(toy_loop *toy)
