@@ -1,5 +1,5 @@
 /*
- * Prints every event of every partition from the beginning, and goes on with what comes in, until ten seconds are quiet.
+ * Prints every event of every partition from the beginning, and goes on with what comes in, until three seconds are quiet.
  * EVENT_HUB_CONNECTION_STRING names the event hub and the key.
  */
 #include <ringhub/eventhub.h>
@@ -49,7 +49,7 @@ int main(void)
                                                         .handler = { on_event, on_state }), &consumers[i]));
     for (unsigned before = events + 1; events != before;) {
         before = events;
-        check(rh_loop_run(loop, rh_time_after(rh_loop_now(loop), RH_SECONDS(10))));
+        check(rh_loop_run(loop, rh_time_after(rh_loop_now(loop), RH_SECONDS(3))));
     }
 
     for (uint32_t i = 0; i < count; i++) rh_consumer_destroy(consumers[i]);
