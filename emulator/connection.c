@@ -13,7 +13,41 @@
 /* What the service announces: it wants a sign of life every four minutes. */
 #define IDLE_TIME_OUT_MS 240000
 
+/* How long the service waits for a connection to be opened, for its first link, and for another after the last. */
+#define OPEN_WITHIN       RH_SECONDS(20)
+#define LINK_WITHIN       RH_SECONDS(60)
+#define LINK_AGAIN_WITHIN RH_SECONDS(300)
+
 static void turn(rh_emu_connection *connection);
+
+/* -- patience --------------------------------------------------------------------------------- */
+
+static void wait_for(rh_emu_connection *connection, rh_time patience)
+{
+    rh_loop *loop = connection->emulator->loop;
+    rh_timer_set(loop, &connection->patience, rh_time_after(rh_loop_now(loop), patience));
+}
+
+static void on_patience(void *user, rh_time now)
+{
+    rh_emu_connection *connection = user;
+    rh_emu_refusal     no;
+    (void)now;
+    if (!connection->is_open) {
+        rh_emu_connection_cut(connection);
+        return;
+    }
+    rh_emu_refuse(connection->emulator, NULL, &no, "amqp:connection:forced",
+                  "The connection was inactive for more than the allowed time and is closed by container 'LinkTracker'.");
+    rh_engine_close(connection->engine, no.condition, no.words);
+    rh_emu_connection_wake(connection);
+}
+
+void rh_emu_connection_linked(rh_emu_connection *connection)
+{
+    if (connection->links) rh_timer_cancel(connection->emulator->loop, &connection->patience);
+    else wait_for(connection, LINK_AGAIN_WITHIN);
+}
 
 /* -- what the engine tells -------------------------------------------------------------------- */
 
@@ -24,6 +58,14 @@ static uint8_t on_sasl(void *user, rh_engine *engine, rh_slice mechanism, rh_sli
     if (rh_slice_is(mechanism, "PLAIN")) return rh_emu_token_plain(connection, response) ? RH_SASL_CODE_OK : RH_SASL_CODE_AUTH;
     bool known = rh_slice_is(mechanism, "ANONYMOUS") || rh_slice_is(mechanism, "MSSBCBS") || rh_slice_is(mechanism, "EXTERNAL");
     return known ? RH_SASL_CODE_OK : RH_SASL_CODE_AUTH;
+}
+
+static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
+{
+    rh_emu_connection *connection = user;
+    (void)engine, (void)open;
+    connection->is_open = true;
+    wait_for(connection, LINK_WITHIN);
 }
 
 static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
@@ -82,6 +124,7 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
 
 static const rh_engine_handler engine_handler = {
     .on_sasl     = on_sasl,
+    .on_open     = on_open,
     .on_attach   = on_attach,
     .on_detach   = on_detach,
     .on_credit   = on_credit,
@@ -184,6 +227,7 @@ static void destroy(rh_emu_connection *connection)
     while (connection->links) connection->links->kind->on_gone(connection->links);
     rh_emu_token_fini(connection);
     rh_timer_cancel(emulator->loop, &connection->clock);
+    rh_timer_cancel(emulator->loop, &connection->patience);
     *connection->link_to_this = connection->next;
     if (connection->next) connection->next->link_to_this = connection->link_to_this;
     emulator->connection_count--;
@@ -254,14 +298,16 @@ void rh_emu_connection_accept(void *user, rh_pipe *pipe)
         rh_pipe_close(pipe, false);
         return;
     }
-    connection->emulator     = emulator;
-    connection->pipe         = pipe;
-    connection->hungry_end   = &connection->hungry;
-    connection->clock_at     = RH_TIME_NEVER;
-    connection->clock.fn     = on_clock;
-    connection->clock.user   = connection;
-    connection->next         = emulator->connections;
-    connection->link_to_this = &emulator->connections;
+    connection->emulator      = emulator;
+    connection->pipe          = pipe;
+    connection->hungry_end    = &connection->hungry;
+    connection->clock_at      = RH_TIME_NEVER;
+    connection->clock.fn      = on_clock;
+    connection->clock.user    = connection;
+    connection->patience.fn   = on_patience;
+    connection->patience.user = connection;
+    connection->next          = emulator->connections;
+    connection->link_to_this  = &emulator->connections;
     if (connection->next) connection->next->link_to_this = &connection->next;
     emulator->connections = connection;
     emulator->connection_count++;
@@ -275,4 +321,5 @@ void rh_emu_connection_accept(void *user, rh_pipe *pipe)
         return;
     }
     rh_pipe_adopt(pipe, &pipe_handler, connection);
+    wait_for(connection, OPEN_WITHIN);
 }

@@ -52,10 +52,11 @@ struct rh_emu_connection {
     rh_emu_token      *tokens;
     uint32_t           token_count;
     bool               is_trusted; /* SASL PLAIN gave the rule and its key */
+    bool               is_open; /* the peer's open came */
     bool               is_closing;
     bool               slots_back; /* an outcome came since the hungry were last served */
     struct rh_emu_reader *hungry, **hungry_end; /* readers that stopped for want of delivery slots */
-    rh_timer           clock, expiry;
+    rh_timer           clock, expiry, patience;
     rh_time            clock_at;
     char               peer[64];
 };
@@ -67,6 +68,9 @@ void rh_emu_connection_accept(void *emulator, rh_pipe *pipe);
 
 /** Something was submitted from outside the connection's own callbacks: bytes to send, a deadline to keep. */
 void rh_emu_connection_wake(rh_emu_connection *connection);
+
+/** A link came or went: a connection without any is not kept for long. */
+void rh_emu_connection_linked(rh_emu_connection *connection);
 
 /** Cuts it off; its memory goes when the pipe is down. */
 void rh_emu_connection_cut(rh_emu_connection *connection);

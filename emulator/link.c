@@ -75,6 +75,7 @@ bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const r
     link->gather_n            = attach->frame->role ? 0 : (size_t)opts->max_message_size;
     link->next                = attach->connection->links;
     attach->connection->links = link;
+    rh_emu_connection_linked(link->connection);
     return true;
 }
 
@@ -93,6 +94,7 @@ void rh_emu_link_fini(rh_emu_link *link)
     for (rh_emu_link **at = &link->connection->links; *at; at = &(*at)->next) {
         if (*at != link) continue;
         *at = link->next;
+        rh_emu_connection_linked(link->connection);
         break;
     }
     if (link->path) rh_emu_free(emulator, link->path, strlen(link->path) + 1);

@@ -288,3 +288,74 @@ Test(emulator_refusal, management_describes_hubs_and_partitions_in_the_right_typ
     raw_close(&c);
     namespace_close(&w);
 }
+
+/* -- peers that leave no room ----------------------------------------------------------------- */
+
+Test(emulator_refusal, a_peer_that_allows_two_handles_gets_no_third_link)
+{
+    emulator_world w;
+    raw_client     c;
+    raw_link       l[3];
+    namespace_open(&w, NULL);
+    cr_assert(raw_open(&c, &w, RH_EMULATOR_RULE, RH_EMULATOR_KEY));
+    cr_assert_eq(rh_session_begin(c.engine, &(rh_session_opts){ .handle_max = 1 }, NULL, &c.session), RH_OK);
+    cr_expect(RAW_ATTACH(&c, &l[0], .address = "hub"));
+    cr_expect(RAW_ATTACH(&c, &l[1], .address = "hub"));
+    cr_expect_not(RAW_ATTACH(&c, &l[2], .address = "hub"));
+    raw_pass(&c, 10);
+    cr_expect_str_eq(c.closed.condition, "amqp:resource-limit-exceeded");
+    raw_close(&c);
+    namespace_close(&w);
+}
+
+Test(emulator_refusal, a_stranger_is_counted_and_cut_off)
+{
+    static const char *const greetings[] = { "GET / HTTP/1.1\r\n\r\n", "AMQP\x00\x00\x09\x01", "AMQP\x03\x01\x00\x00\x00\x00\x00\x04\x02\x01\x00\x00", "\x00\x00\x00\x08\x02\x00\x00\x00" };
+    static const size_t      n[]         = { 18, 8, 16, 8 };
+    emulator_world           w;
+    rh_emulator_stats        stats;
+    namespace_open(&w, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        cr_expect(raw_greet(&w, greetings[i], n[i]), "row %zu: it is still connected", i);
+        rh_emulator_stats_read(w.emulator, &stats);
+        cr_expect_eq(stats.peer_errors, i + 1, "row %zu", i);
+        cr_expect_eq(stats.connections_open, 0);
+    }
+    namespace_close(&w);
+}
+
+Test(emulator_refusal, a_peer_that_never_opens_is_not_waited_for_for_ever)
+{
+    emulator_world w;
+    namespace_open(&w, NULL);
+    cr_expect(raw_greet(&w, "", 0));
+    cr_expect(raw_greet(&w, "AMQP\x03\x01\x00\x00", 8));
+    namespace_close(&w);
+}
+
+Test(emulator_refusal, a_connection_without_links_is_closed_in_a_minute_and_after_its_last_in_five)
+{
+    emulator_world w;
+    raw_client     c;
+    raw_link       l;
+    namespace_open(&w, NULL);
+    cr_assert(raw_open(&c, &w, RH_EMULATOR_RULE, RH_EMULATOR_KEY));
+    raw_pass(&c, 55);
+    cr_assert(RAW_ATTACH(&c, &l, .address = "hub"), "in time");
+    raw_pass(&c, 1000);
+    cr_expect_not(c.failed, "a link keeps it");
+    raw_detach(&l);
+    raw_pass(&c, 290);
+    cr_expect_not(c.failed);
+    raw_pass(&c, 20);
+    cr_expect(c.failed);
+    cr_expect_str_eq(c.closed.condition, "amqp:connection:forced");
+    cr_expect_not_null(strstr(c.closed.description, "LinkTracker"), "%s", c.closed.description);
+    raw_close(&c);
+
+    cr_assert(raw_open(&c, &w, RH_EMULATOR_RULE, RH_EMULATOR_KEY));
+    raw_pass(&c, 65);
+    cr_expect_str_eq(c.closed.condition, "amqp:connection:forced");
+    raw_close(&c);
+    namespace_close(&w);
+}

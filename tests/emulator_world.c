@@ -280,6 +280,75 @@ void raw_pass(raw_client *c, unsigned seconds)
     toy_loop_pass(&c->world->toy, seconds);
 }
 
+/* -- strangers -------------------------------------------------------------------------------- */
+
+struct stranger {
+    const char *bytes;
+    size_t      n;
+    bool        cut;
+};
+
+static void stranger_up(void *user, rh_pipe *pipe)
+{
+    (void)user;
+    rh_pipe_wake(pipe);
+}
+
+static size_t stranger_frame(void *user, const uint8_t *p, size_t n)
+{
+    (void)user, (void)p;
+    return n;
+}
+
+static size_t stranger_input(void *user, rh_pipe *pipe, const uint8_t *p, size_t n)
+{
+    (void)user, (void)pipe, (void)p;
+    return n;
+}
+
+static bool stranger_wants(void *user)
+{
+    (void)user;
+    return true;
+}
+
+static size_t stranger_output(void *user, rh_iov *iov, size_t max)
+{
+    struct stranger *s = user;
+    (void)max;
+    if (s->n == 0) return 0;
+    iov[0] = (rh_iov){ s->bytes, s->n };
+    s->n   = 0;
+    return 1;
+}
+
+static void stranger_sent(void *user, size_t n)
+{
+    (void)user, (void)n;
+}
+
+static void stranger_down(void *user, rh_pipe *pipe, const rh_error *error)
+{
+    (void)pipe, (void)error;
+    ((struct stranger *)user)->cut = true;
+}
+
+static const rh_pipe_handler stranger_handler = {
+    stranger_up, stranger_frame, stranger_input, stranger_wants, stranger_output, stranger_sent, stranger_down,
+};
+
+bool raw_greet(emulator_world *world, const char *bytes, size_t n)
+{
+    struct stranger s = { bytes, n, false };
+    rh_pipe        *pipe;
+    cr_assert_eq(rh_loop_dial(&world->toy.loop, RH_DIAL_OPTS(.host = "toy", .port = 5672, .deadline = RH_TIME_NEVER), &stranger_handler, &s, &pipe),
+                 RH_OK);
+    if (toy_loop_until(&world->toy, &s.cut, 60)) return true;
+    rh_pipe_close(pipe, false);
+    toy_loop_until(&world->toy, &s.cut, 1);
+    return false;
+}
+
 /* -- links ------------------------------------------------------------------------------------ */
 
 static rh_slice encode_filter(uint8_t *p, size_t n, const char *text)

@@ -76,6 +76,9 @@ typedef struct raw_link_opts {
 bool raw_open(raw_client *client, emulator_world *world, const char *rule, const char *key);
 void raw_close(raw_client *client);
 
+/** Connects and says these bytes only; whether it was cut off for them within a virtual minute. */
+bool raw_greet(emulator_world *world, const char *bytes, size_t n);
+
 /** Puts a token on $cbs, signed for signed_for, asking for audience, good for so many seconds; the status-code, 0: none came. */
 int raw_put_token(raw_client *client, const char *audience, const char *signed_for, const char *key, int64_t seconds);
 
