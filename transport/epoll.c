@@ -56,7 +56,14 @@ static bool has_unsubmitted(const rh_poller *poller)
 
 static void submit(rh_poller *poller) { (void)poller; }
 
-static int descriptor(const rh_poller *poller) { return ((const struct epoll *)poller)->fd; }
+static int descriptor(rh_poller *poller, int bell)
+{
+    (void)bell; /* watched like any other */
+    return ((struct epoll *)poller)->fd;
+}
+
+/* The epoll descriptor is readable by itself whenever there is something to wait for. */
+static void say_nothing(rh_poller *poller) { (void)poller; }
 
 static void arm(rh_poller *poller, rh_time at)
 {
@@ -219,6 +226,8 @@ static const rh_poller_ops ops = {
     .submit = submit,
     .arm = arm,
     .fd = descriptor,
+    .wake = say_nothing,
+    .rest = say_nothing,
     .connect = connect_socket,
     .update = update,
     .send = send_socket,

@@ -52,7 +52,9 @@ typedef struct rh_poller_ops {
     bool (*has_unsubmitted)(const rh_poller *);
     void (*submit)(rh_poller *);
     void (*arm)(rh_poller *, rh_time at);       /* wakes at this moment; later ones may be armed already */
-    int (*fd)(const rh_poller *);
+    int (*fd)(rh_poller *, int bell);           /* for a host to poll: readable whenever there is something to wait for no longer. May be the bell itself */
+    void (*wake)(rh_poller *);                  /* a turn begins: the descriptor has done its work */
+    void (*rest)(rh_poller *);                  /* a turn has ended: the descriptor speaks again */
     void (*connect)(rh_poller *, rh_socket *);  /* to socket->address */
     void (*update)(rh_poller *, rh_socket *);   /* the wants changed */
     ssize_t (*send)(rh_poller *, rh_socket *);  /* socket->message. Bytes gone at once, 0: pending, -errno */

@@ -176,6 +176,7 @@ static rh_status leave(rh_reactor *reactor, rh_status status)
     if (reactor->is_polled) poller->ops->arm(poller, rh_timers_next(&reactor->timers));
     if (poller->ops->has_unsubmitted(poller)) poller->ops->submit(poller);
     if (!rh_doorbell_sleep(&reactor->bell) || (reactor->is_polled && has_work(reactor))) rh_doorbell_ring(&reactor->bell);
+    if (reactor->is_polled) poller->ops->rest(poller);
     return status;
 }
 
@@ -183,6 +184,7 @@ static rh_status enter(rh_reactor *reactor)
 {
     if (reactor->in_turn) return RH_E_REENTRANT;
     rh_doorbell_awake(&reactor->bell);
+    if (reactor->is_polled) reactor->poller->ops->wake(reactor->poller);
     return reactor->poller->ops->enable(reactor->poller);
 }
 
@@ -220,13 +222,15 @@ static int descriptor(rh_loop *loop)
 {
     rh_reactor *reactor = rh_reactor_of(loop);
     rh_poller *poller = reactor->poller;
-    if (!reactor->is_polled && poller->ops->enable(poller) == RH_OK) {
-        reactor->is_polled = true;
-        /* What was submitted before anybody polled is found by one turn. */
-        rh_doorbell_ring(&reactor->bell);
-        if (!reactor->in_turn && poller->ops->has_unsubmitted(poller)) poller->ops->submit(poller);
-    }
-    return poller->ops->fd(poller);
+    if (reactor->is_polled || poller->ops->enable(poller) != RH_OK) return poller->ops->fd(poller, reactor->bell.fd);
+    int fd = poller->ops->fd(poller, reactor->bell.fd);
+    reactor->is_polled = true;
+    /* What was submitted before anybody polled is found by one turn. */
+    rh_doorbell_ring(&reactor->bell);
+    if (reactor->in_turn) return fd;
+    if (poller->ops->has_unsubmitted(poller)) poller->ops->submit(poller);
+    poller->ops->rest(poller);
+    return fd;
 }
 
 static rh_status post(rh_loop *loop, void (*fn)(void *user), void *user)
@@ -340,7 +344,7 @@ static const rh_loop_ops ops = {
 
 static void fill_defaults(rh_loop_opts *opts)
 {
-    static const rh_loop_opts defaults = { .receive_buffers = 64, .receive_bytes = 32 * 1024, .frame_buffers = 8, .max_frame = 64 * 1024,
+    static const rh_loop_opts defaults = { .receive_buffers = 32, .receive_bytes = 128 * 1024, .frame_buffers = 8, .max_frame = 64 * 1024,
                                            .max_pipes = 4096, .posts = 256, .ring_entries = 256 };
     if (!opts->receive_buffers) opts->receive_buffers = defaults.receive_buffers;
     if (!opts->receive_bytes) opts->receive_bytes = defaults.receive_bytes;
@@ -400,7 +404,7 @@ rh_status rh_loop_create(const rh_loop_opts *opts, rh_loop **out, rh_error *erro
     static const rh_allocator standard = { .alloc = default_alloc, .free = default_free };
     *out = NULL;
     rh_loop_opts own = { .size = sizeof own };
-    if (opts) memcpy(&own, opts, opts->size < sizeof own ? opts->size : sizeof own);
+    if (opts) rh_opts_copy(&own, sizeof own, opts, opts->size);
     fill_defaults(&own);
     if (own.receive_buffers > 32768 || own.max_frame > (1u << 30) || own.ring_entries > 32768 || choose_backend(&own) != RH_OK)
         return refuse(error, RH_E_ARGUMENT, "an option of the loop, or $RH_LOOP (epoll or uring), is out of its range");

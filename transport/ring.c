@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct ring {
     rh_poller        poller;
     struct io_uring  uring;
     bool             is_enabled;
+    int              event_fd; /* the doorbell, once a host polls it; else -1 */
     rh_time          armed;
     struct __kernel_timespec armed_at;
 
@@ -284,7 +286,40 @@ static int wait_turn(rh_poller *poller, rh_time timeout)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static int descriptor(const rh_poller *poller) { return ((const struct ring *)poller)->uring.ring_fd; }
+/*
+ * The ring's own descriptor wakes nobody who polls it while completions are deferred: the kernel wakes only who waits
+ * inside the ring. A registered eventfd it does signal, when the first piece of work is queued. That the doorbell is this
+ * eventfd spares the host a second descriptor; the ring goes on watching it for waits of its own.
+ */
+static int descriptor(rh_poller *poller, int bell)
+{
+    struct ring *ring = ring_of(poller);
+    if (ring->event_fd < 0 && io_uring_register_eventfd(&ring->uring, bell) == 0) ring->event_fd = bell;
+    return ring->event_fd < 0 ? ring->uring.ring_fd : ring->event_fd;
+}
+
+/* Completions reaped by the turn itself are no news to the host. */
+static void wake(rh_poller *poller)
+{
+    struct ring *ring = ring_of(poller);
+    if (ring->event_fd < 0) return;
+    io_uring_cq_eventfd_toggle(&ring->uring, false);
+    ssize_t n = read(ring->event_fd, &(uint64_t){ 0 }, sizeof(uint64_t));
+    (void)n; /* EAGAIN: this turn came without a call */
+}
+
+static void rest(rh_poller *poller)
+{
+    struct ring *ring = ring_of(poller);
+    if (ring->event_fd < 0) return;
+    io_uring_cq_eventfd_toggle(&ring->uring, true);
+    /* Work queued while signals were off is not signalled again: either the kernel sees them on, or we see its work. */
+    atomic_thread_fence(memory_order_seq_cst);
+    bool queued = IO_URING_READ_ONCE(*ring->uring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+    if (!queued && io_uring_cq_ready(&ring->uring) == 0) return;
+    ssize_t n = write(ring->event_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    (void)n;
+}
 
 static rh_status enable(rh_poller *poller)
 {
@@ -335,6 +370,8 @@ static const rh_poller_ops ops = {
     .submit = submit,
     .arm = arm,
     .fd = descriptor,
+    .wake = wake,
+    .rest = rest,
     .connect = connect_socket,
     .update = update,
     .send = send_socket,
@@ -349,7 +386,7 @@ rh_poller *rh_ring_create(const rh_loop_opts *opts, const rh_allocator *allocato
         return NULL;
     }
     *ring = (struct ring){ .poller = { .ops = &ops, .allocator = allocator, .stats = stats }, .armed = RH_TIME_NEVER, .count = 1,
-                           .bytes = opts->receive_bytes, .uring.ring_fd = -1 };
+                           .bytes = opts->receive_bytes, .uring.ring_fd = -1, .event_fd = -1 };
     while (ring->count < opts->receive_buffers) ring->count *= 2;
     /* DEFER_TASKRUN: completions are made when we ask, not whenever the thread is interrupted. TASKRUN_FLAG: the descriptor is
      * readable when there are some to be made. */
