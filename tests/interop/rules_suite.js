@@ -409,6 +409,15 @@ test('a drain is answered by giving the credit back', async () => {
     assert.equal(body_of((await box.count(1))[0]), 'after the drain');
 });
 
+test('owner level 0 is a level: it sends away who has none, and no one without a level comes in', async () => {
+    const peer = await known_peer();
+    const guest = await peer.receiver(filtered('1', LATEST));
+    const sent_away = first(guest, [], ['receiver_error']);
+    await peer.receiver(filtered('1', LATEST), { properties: { 'com.microsoft:epoch': types.wrap_long(0) } });
+    await refused_with('amqp:link:stolen', sent_away);
+    await refused_with('amqp:link:stolen', peer.receiver(filtered('1', LATEST)));
+});
+
 test('frames are cut to what the peer takes', async () => {
     const peer = await known_peer({ max_frame_size: 1024 });
     const receiver = await peer.receiver(filtered('1', LATEST), { credit_window: 10 });
