@@ -168,14 +168,17 @@ static rh_status check(const rh_reactor *reactor, const rh_dial_opts *opts)
 {
     if (reactor->is_dying) return RH_E_CANCELLED;
     if (!opts->host || !*opts->host || strlen(opts->host) > 255 || opts->port == 0) return RH_E_ARGUMENT;
+    if (opts->tls_name && strlen(opts->tls_name) > 255) return RH_E_ARGUMENT;
     if (opts->max_frame > reactor->opts.max_frame || (opts->tls && rh_tls_is_server(opts->tls))) return RH_E_ARGUMENT;
     return RH_OK;
 }
 
-rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler, void *user, rh_pipe **out)
+rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *asked, const rh_pipe_handler *handler, void *user, rh_pipe **out)
 {
     rh_reactor *reactor = rh_reactor_of(loop);
     if (out) *out = NULL;
+    rh_dial_opts own, *opts = &own;
+    rh_opts_copy(&own, sizeof own, asked, asked->size);
     rh_status status = check(reactor, opts);
     if (status) return status;
     char peer[256 + 8];

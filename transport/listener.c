@@ -128,10 +128,12 @@ static rh_status open_listener(rh_tcp_listener *listener, const rh_listen_opts *
     return listener->socket ? RH_OK : refuse(error, RH_E_MEMORY, 0, opts, "out of memory");
 }
 
-rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn fn, void *user, rh_listener **out, rh_error *error)
+rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *asked, rh_accept_fn fn, void *user, rh_listener **out, rh_error *error)
 {
     rh_reactor *reactor = rh_reactor_of(loop);
     *out = NULL;
+    rh_listen_opts own, *opts = &own;
+    rh_opts_copy(&own, sizeof own, asked, asked->size);
     if (reactor->is_dying) return refuse(error, RH_E_CANCELLED, 0, opts, "the loop is being destroyed");
     if (opts->max_frame > reactor->opts.max_frame) return refuse(error, RH_E_ARGUMENT, 0, opts, "max_frame is above the loop's");
     if (opts->tls && !rh_tls_is_server(opts->tls)) return refuse(error, RH_E_ARGUMENT, 0, opts, "the TLS context is a client's");

@@ -76,7 +76,10 @@ static void on_timer(void *user, rh_time now)
     switch (pipe->state) {
     case RH_PIPE_DIALING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, pipe->dial ? rh_dial_stage(pipe->dial) : "no connection in time"); break;
     case RH_PIPE_HANDSHAKE: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, "the TLS handshake did not end in time"); break;
-    case RH_PIPE_UP: fall_os(pipe, pipe->broken); break;
+    case RH_PIPE_UP:
+        if (pipe->broken) fall_os(pipe, pipe->broken);
+        else rh_tls_session_rest(pipe);
+        break;
     case RH_PIPE_FLUSHING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, "the peer did not take the rest of the output in time"); break;
     default: rh_tcp_pipe_fall(pipe, RH_OK, 0, ""); break; /* ENDING: everything went, the peer is slow to leave */
     }

@@ -46,6 +46,13 @@ void  rh_reactor_free(rh_reactor *reactor, void *p, size_t n);
 __attribute__((format(printf, 4, 5))) void rh_reactor_log(const rh_reactor *reactor, rh_log_level level, const char *id,
                                                           const char *format, ...);
 
+/** An options struct of a caller who may have been compiled with an older, shorter one: what it lacks is zero. */
+static inline void rh_opts_copy(void *own, size_t own_size, const void *opts, size_t size)
+{
+    memset(own, 0, own_size);
+    memcpy(own, opts, size < own_size ? size : own_size);
+}
+
 /** The time of this turn, or now outside of one. */
 rh_time rh_reactor_now(rh_reactor *reactor);
 

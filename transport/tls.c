@@ -238,9 +238,11 @@ void rh_tls_destroy(rh_tls *tls)
     free(tls);
 }
 
-rh_status rh_tls_create(const rh_tls_opts *opts, rh_tls **out, rh_error *error)
+rh_status rh_tls_create(const rh_tls_opts *asked, rh_tls **out, rh_error *error)
 {
     *out = NULL;
+    rh_tls_opts given, *opts = &given;
+    rh_opts_copy(&given, sizeof given, asked, asked->size);
     if (opts->server && opts->insecure) return refuse(error, RH_E_ARGUMENT, "TLS", "insecure is for clients");
     /* A context belongs to no loop: its memory is libssl's kind, from the heap. */
     rh_tls *tls = calloc(1, sizeof *tls);

@@ -35,6 +35,7 @@ typedef struct rh_tls_session {
     rh_backlog     waiting; /* the same, kept while the owner wants no input */
     rh_buffer     *out;     /* sealed and not sent yet; NULL: nothing */
     rh_iov         piece;   /* of out, being sent */
+    bool           is_busy;  /* records went or came since the last look */
     X509          *refused; /* the certificate that was not accepted: for the words */
     char           name[RH_TLS_NAME_MAX + 1];
 } rh_tls_session;
@@ -64,6 +65,9 @@ void rh_tls_session_sent(rh_tcp_pipe *pipe, size_t n);
 
 /** Queues close_notify behind everything else. */
 void rh_tls_session_end(rh_tcp_pipe *pipe);
+
+/** Gives libssl's record buffers back if nothing went or came since the last call; else looks again later. */
+void rh_tls_session_rest(rh_tcp_pipe *pipe);
 
 /** Why libssl gave up, from its error queue (which is emptied) and the verification's result. */
 rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n);

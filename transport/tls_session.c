@@ -12,6 +12,9 @@
 
 #define SENDS_PER_TURN 8
 
+/* An idle connection does without libssl's two record buffers, some 34 KB; a busy one shall not allocate them over and over. */
+#define IDLE_TIME RH_SECONDS(10)
+
 static bool is_out_empty(const rh_tls_session *session) { return !session->out || session->out->start == session->out->n; }
 
 static void send_out(rh_tcp_pipe *pipe)
@@ -32,6 +35,20 @@ static void fail(rh_tcp_pipe *pipe)
     rh_status status = rh_tls_reason(pipe->tls, words, sizeof words);
     if (!is_out_empty(pipe->tls) && !pipe->is_sending && !pipe->broken) send_out(pipe);
     rh_tcp_pipe_fall(pipe, status, 0, words);
+}
+
+static void stir(rh_tcp_pipe *pipe)
+{
+    if (!pipe->tls->is_busy && !pipe->timer.is_set) rh_tcp_pipe_deadline(pipe, rh_time_after(rh_reactor_now(pipe->reactor), IDLE_TIME));
+    pipe->tls->is_busy = true;
+}
+
+void rh_tls_session_rest(rh_tcp_pipe *pipe)
+{
+    rh_tls_session *session = pipe->tls;
+    if (session->is_busy) rh_tcp_pipe_deadline(pipe, rh_time_after(rh_reactor_now(pipe->reactor), IDLE_TIME));
+    else SSL_free_buffers(session->ssl); /* which refuses by itself while a record is half read */
+    session->is_busy = false;
 }
 
 /* -- input --------------------------------------------------------------------------------------- */
@@ -84,6 +101,7 @@ static void drive(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
     if (pipe->state == RH_PIPE_HANDSHAKE) shake_hands(pipe);
+    if (pipe->state == RH_PIPE_UP) stir(pipe);
     if (pipe->state == RH_PIPE_UP) open_records(pipe);
     if (!is_out_empty(session)) rh_tcp_pipe_wake(pipe);
 }
@@ -159,6 +177,7 @@ static const uint8_t *gather(rh_tcp_pipe *pipe, size_t *n)
 static bool seal(rh_tcp_pipe *pipe, const uint8_t *bytes, size_t n)
 {
     size_t written;
+    stir(pipe);
     ERR_clear_error();
     if (SSL_write_ex(pipe->tls->ssl, bytes, n, &written) == 1 && written == n) return true;
     fail(pipe);

@@ -38,7 +38,8 @@ typedef enum rh_loop_backend {
 
 /**
  * Copied by create. Zero or NULL is the default named behind the field. With the defaults a loop takes
- * about 3 MiB: 2 MiB receive buffers, 0.5 MiB frame buffers, rings and pipes on demand.
+ * about 1 MiB, and up to 4 MiB more of receive buffers when bulk comes in: their pages are touched as far as
+ * they are filled.
  */
 typedef struct rh_loop_opts {
     size_t size; /* sizeof(rh_loop_opts): RH_LOOP_OPTS() fills it */
@@ -47,8 +48,8 @@ typedef struct rh_loop_opts {
     const rh_allocator *allocator; /* malloc and free */
     rh_log              log;       /* silent */
 
-    uint32_t receive_buffers; /* 64; a power of two, 2 to 32768: rounded up. Shared by all pipes */
-    uint32_t receive_bytes;   /* 32 KiB each */
+    uint32_t receive_buffers; /* 32; a power of two, 2 to 32768: rounded up. Shared by all pipes */
+    uint32_t receive_bytes;   /* 128 KiB each: frames that lie in one are handed over in place */
     uint32_t frame_buffers;   /* 8 of max_frame bytes each at the start; a pipe borrows one while a frame is
                                  incomplete, while it is paused, and while TLS sends */
     uint32_t max_frame;       /* 64 KiB: the largest frame any pipe may announce */
@@ -116,7 +117,6 @@ typedef struct rh_loop_stats {
     uint32_t pipes;          /* alive, those that are being closed included */
     uint32_t frame_buffers;  /* the pool's size by now */
     uint32_t frame_buffers_used;
-    uint32_t receive_buffers_used;
 } rh_loop_stats;
 
 RH_API void rh_loop_stats_read(const rh_loop *loop, rh_loop_stats *stats);
