@@ -412,9 +412,9 @@ test('a drain is answered by giving the credit back', async () => {
 test('owner level 0 is a level: it sends away who has none, and no one without a level comes in', async () => {
     const peer = await known_peer();
     const guest = await peer.receiver(filtered('1', LATEST));
-    const sent_away = first(guest, [], ['receiver_error']);
+    const sent_away = refused_with('amqp:link:stolen', first(guest, [], ['receiver_error']));
     await peer.receiver(filtered('1', LATEST), { properties: { 'com.microsoft:epoch': types.wrap_long(0) } });
-    await refused_with('amqp:link:stolen', sent_away);
+    await sent_away;
     await refused_with('amqp:link:stolen', peer.receiver(filtered('1', LATEST)));
 });
 
