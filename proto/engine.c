@@ -22,21 +22,35 @@ void rh_pool_init(struct pool *pool, uint8_t *slots, size_t stride, uint32_t cou
     chain_init(&pool->free);
 }
 
-void *rh_pool_take(struct pool *pool)
+static struct slot *slot_use(struct slot *slot)
 {
-    struct slot  *slot;
-    struct chain *node = chain_first(&pool->free);
-    if (node) {
-        chain_remove(node);
-        slot = CHAIN_OWNER(node, struct slot, free);
-    } else {
-        if (pool->touched == pool->count) return NULL;
-        slot             = pool_at(pool, pool->touched++);
-        slot->generation = 0;
-        chain_init(&slot->free);
-    }
+    chain_remove(&slot->free);
     slot->live = true;
     return slot;
+}
+
+static struct slot *slot_touch(struct pool *pool)
+{
+    if (pool->touched == pool->count) return NULL;
+    struct slot *slot = pool_at(pool, pool->touched++);
+    slot->generation  = 0;
+    chain_init(&slot->free);
+    return slot_use(slot);
+}
+
+void *rh_pool_take(struct pool *pool)
+{
+    struct chain *node = chain_first(&pool->free);
+    return node ? slot_use(CHAIN_OWNER(node, struct slot, free)) : slot_touch(pool);
+}
+
+void *rh_pool_take_lowest(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->touched; i++) {
+        struct slot *slot = pool_at(pool, i);
+        if (chain_is_in(&slot->free)) return slot_use(slot);
+    }
+    return slot_touch(pool);
 }
 
 void rh_pool_give(struct pool *pool, void *p)

@@ -52,7 +52,8 @@ struct pool {
 };
 
 void  rh_pool_init(struct pool *pool, uint8_t *slots, size_t stride, uint32_t count);
-void *rh_pool_take(struct pool *pool); /* NULL: all are in use */
+void *rh_pool_take(struct pool *pool);        /* the one that rested longest; NULL: all are in use */
+void *rh_pool_take_lowest(struct pool *pool); /* for slots whose index is told to the peer */
 void  rh_pool_give(struct pool *pool, void *slot);
 
 static inline uint32_t pool_index(const struct pool *pool, const void *slot)

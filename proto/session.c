@@ -63,7 +63,7 @@ static bool step(struct session *session, enum session_event event)
 
 static struct session *session_take_slot(rh_engine *engine)
 {
-    struct session *s = rh_pool_take(&engine->sessions);
+    struct session *s = rh_pool_take_lowest(&engine->sessions);
     if (s == NULL) return NULL;
     memset((uint8_t *)s + sizeof s->slot, 0, sizeof *s - sizeof s->slot);
     s->engine  = engine;

@@ -84,6 +84,7 @@ static void on_detach(void *user, rh_link *link, bool closed, const rh_error *er
 {
     struct end *end = user;
     end->detached   = *error;
+    end->for_good   = closed;
     if (end->link == link) end->link = NULL;
     story(end, "detach %d %d %s\n", closed, error->status, error->condition);
     hook(end, ON_DETACH, link);

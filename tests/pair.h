@@ -18,6 +18,7 @@ struct end {
     uint32_t     count[EVENTS];
     uint32_t     outcomes[RH_UNKNOWN + 1];
     rh_error     ended, detached, closed; /* the last errors told */
+    bool         for_good;                /* the last detach was */
     char         condition[64], description[256]; /* of the last outcome */
     uint8_t      last[64];                        /* the start of the last payload */
     size_t       last_n;

@@ -95,6 +95,12 @@ Test(delivery, parts_are_sent_in_order_as_one_payload)
     cr_expect_eq(pair->server.incoming.message_format, 0x80013700u);
     cr_expect(pair->server.incoming.gathered);
     cr_expect_eq(rh_delivery_abort(delivery), RH_E_STATE, "its handle is dead");
+    cr_expect_eq(rh_engine_counts_of(pair->client.engine).deliveries_out, 1);
+    cr_expect_eq(rh_engine_counts_of(pair->client.engine).transfers_out, 3);
+    cr_expect_eq(rh_engine_counts_of(pair->server.engine).transfers_in, 3);
+    cr_expect_eq(rh_engine_counts_of(pair->server.engine).deliveries_in, 1);
+    cr_expect_eq(rh_engine_counts_of(pair->client.engine).bytes_out, rh_engine_counts_of(pair->server.engine).bytes_in);
+    cr_expect_eq(rh_engine_counts_of(pair->server.engine).frames_out, rh_engine_counts_of(pair->client.engine).frames_in);
     pair_free(pair);
 }
 

@@ -210,6 +210,55 @@ Test(link, a_detach_before_the_answer_to_attach_is_pipelined)
     pair_free(pair);
 }
 
+Test(link, a_detach_says_whether_it_is_for_good)
+{
+    for (int closed = 0; closed < 2; closed++) {
+        struct pair *pair = PAIR();
+        cr_assert_eq(rh_link_detach(pair->client.link, closed, NULL, NULL), RH_OK);
+        pair_run(pair);
+        cr_expect_eq(pair->server.for_good, closed);
+        cr_expect_eq(pair->client.for_good, closed, "the answer is alike");
+        pair_free(pair);
+    }
+    struct pair *pair = PAIR();
+    pair->client.for_good = true;
+    cr_assert_eq(rh_session_end(pair->server.session, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_not(pair->client.for_good, "the session went, not the link");
+    pair_free(pair);
+}
+
+/* A link that failed was told at once; its slot comes back with the peer's detach, or the end of its session. */
+Test(link, slots_of_failed_links_come_back)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true, .links = 2, .sessions = 2));
+    peer_open(peer, 65536, 0);
+    for (uint32_t round = 0; round < 10; round++) {
+        if (round % 2 == 0) {
+            peer->end.session = NULL;
+            peer_begin(peer, 0, 1000);
+        }
+        peer_attach(peer, 0, 0, "l", false);
+        cr_assert_eq(rh_link_credit(peer->end.link, 0), RH_OK, "round %u", round);
+        peer->end.credit          = 0;
+        rh_amqp_transfer transfer = transfer_to(0, 1000, false);
+        uint32_t         failed   = peer->end.count[ON_DETACH];
+        for (uint32_t i = 0; i < 101; i++) {
+            transfer.delivery_id = i;
+            peer_say_transfer(peer, &transfer, "beyond");
+        }
+        cr_assert_eq(peer->end.count[ON_DETACH], failed + 1);
+        cr_expect_eq(peer->end.detached.status, RH_E_TRANSFER_LIMIT);
+        cr_expect(peer->end.for_good);
+        peer_hear(peer);
+        if (round % 2 == 0) peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED, .closed = true });
+        else peer_say(peer, 0, RH_AMQP_END, &(rh_amqp_end){ .has = 0 });
+        peer_hear(peer);
+    }
+    cr_expect_eq(peer->end.count[ON_CLOSE], 0);
+    peer_free(peer);
+}
+
 Test(link, detaches_that_cross_end_once_on_each_side)
 {
     struct pair *pair = PAIR();

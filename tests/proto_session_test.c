@@ -383,5 +383,8 @@ Test(session, a_peer_that_begins_too_many_is_told)
     for (int i = 0; i < 2; i++) cr_expect_eq(end_begin(&pair->client, NULL), RH_OK);
     pair_run(pair);
     cr_expect_eq(end_begin(&pair->client, NULL), RH_E_LIMIT, "the peer's channel-max is one");
+    cr_expect_eq(rh_session_end(pair->client.session, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(end_begin(&pair->client, NULL), RH_OK, "channel one is free again");
     pair_free(pair);
 }
