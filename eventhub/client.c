@@ -376,6 +376,7 @@ static void note_closed(void *user, rh_client *client, const rh_error *error)
 rh_status rh_client_close_wait(rh_client *client, uint32_t timeout_ms, rh_error *error)
 {
     rh_error story = { .status = RH_OK };
+    if (!client) return RH_OK;
     if (rh_loop_in_callback(client->loop)) return refuse(error, RH_E_REENTRANT, rh_status_words(RH_E_REENTRANT));
     if (client->state < RH_CLIENT_CLOSED) {
         rh_client_close(client, rh_client_deadline(client, timeout_ms), note_closed, &story);

@@ -137,6 +137,7 @@ typedef void (*rh_client_closed_fn)(void *user, rh_client *client, const rh_erro
  * when the connection is gone or at the deadline (absolute), when it is cut. done may be NULL.
  */
 RH_API void rh_client_close(rh_client *client, rh_time deadline, rh_client_closed_fn done, void *user);
+/** The same, turning the loop until then. A client that is NULL is closed already. */
 RH_API rh_status rh_client_close_wait(rh_client *client, uint32_t timeout_ms, rh_error *error);
 
 /**
