@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -344,6 +345,58 @@ Test(pipe, beyond_max_pipes_peers_are_turned_away)
         wire_pass(&wire, RH_MS(20));
         char byte;
         cr_expect_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+        close(fd);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, a_ring_of_two_entries_loses_nothing)
+{
+    /* Submissions by far more than fit, completions more than the queue holds. */
+    struct wire wire = { .loop = NULL };
+    wire_open(&wire, RH_BACKEND_URING, RH_LOOP_OPTS(.ring_entries = 2, .receive_buffers = 4, .receive_bytes = 512));
+    struct end *ends = calloc(80, sizeof *ends);
+    for (int i = 0; i < 40; i++) {
+        wire.accepted = &ends[40 + i];
+        wire.accepted->echoes = true;
+        wire_dial(&wire, &ends[i], RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)));
+        cr_assert(wire_until(&wire, ends[i].is_up && ends[40 + i].is_up));
+    }
+    uint64_t digests[40];
+    for (int i = 0; i < 40; i++) {
+        wire_say_many(&ends[i], 30, 100 + (size_t)i);
+        digests[i] = wire_said_digest(&ends[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        cr_assert(wire_until(&wire, ends[i].frames == 30), "end %d has %zu frames", i, (size_t)ends[i].frames);
+        cr_expect_eq(ends[i].digest, digests[i]);
+    }
+    wire_close(&wire);
+    for (int i = 0; i < 80; i++) wire_forget(&ends[i]);
+    free(ends);
+}
+
+Test(pipe, without_descriptors_accepting_pauses_and_goes_on)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rh_listener_port(wire.listener)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct rlimit all, none;
+        getrlimit(RLIMIT_NOFILE, &all);
+        none = (struct rlimit){ .rlim_cur = (rlim_t)fd + 1, .rlim_max = all.rlim_max };
+        setrlimit(RLIMIT_NOFILE, &none);
+        cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+        rh_loop_stats before, after;
+        rh_loop_stats_read(wire.loop, &before);
+        wire_pass(&wire, RH_MS(50));
+        rh_loop_stats_read(wire.loop, &after);
+        cr_expect_not(wire.server.is_up);
+        cr_expect_lt(after.turns - before.turns, 10, "no busy loop");
+        setrlimit(RLIMIT_NOFILE, &all);
+        cr_expect(wire_until(&wire, wire.server.is_up));
         close(fd);
         wire_close(&wire);
     }

@@ -388,8 +388,8 @@ rh_poller *rh_ring_create(const rh_loop_opts *opts, const rh_allocator *allocato
     *ring = (struct ring){ .poller = { .ops = &ops, .allocator = allocator, .stats = stats }, .armed = RH_TIME_NEVER, .count = 1,
                            .bytes = opts->receive_bytes, .uring.ring_fd = -1, .event_fd = -1 };
     while (ring->count < opts->receive_buffers) ring->count *= 2;
-    /* DEFER_TASKRUN: completions are made when we ask, not whenever the thread is interrupted. TASKRUN_FLAG: the descriptor is
-     * readable when there are some to be made. */
+    /* DEFER_TASKRUN: completions are made when we ask, not whenever the thread is interrupted. TASKRUN_FLAG: the
+     * flags of the submission queue say that there are some to be made. */
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED |
                  IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
