@@ -447,3 +447,18 @@ Test(consumer, refuses_options_that_make_no_sense)
         cr_expect_eq(rh_consumer_open(w.client, bad[i], &consumer), RH_E_ARGUMENT, "row %zu", i);
     close_all();
 }
+
+Test(consumer, that_gets_no_memory_says_so_and_leaves_nothing)
+{
+    unsigned refused = 0;
+    for (size_t nth = 1; nth < 12; nth++) {
+        world_open(&w, NULL);
+        w.toy.fail_allocation = nth;
+        rh_status status = rh_consumer_open_wait(w.client, RH_CONSUMER_OPTS(.partition = "0"), &consumer, 5000, NULL);
+        cr_expect(status == RH_OK || status == RH_E_MEMORY, "allocation %zu: %s", nth, rh_status_name(status));
+        refused += status == RH_E_MEMORY;
+        w.toy.fail_allocation = 0;
+        close_all();
+    }
+    cr_expect_gt(refused, 0);
+}

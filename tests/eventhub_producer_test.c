@@ -492,3 +492,18 @@ Test(producer, that_cannot_be_opened_is_not_there)
     cr_expect_str_eq(error.condition, "com.microsoft:argument-out-of-range");
     close_all();
 }
+
+Test(producer, that_gets_no_memory_says_so_and_leaves_nothing)
+{
+    unsigned refused = 0;
+    for (size_t nth = 1; nth < 12; nth++) {
+        world_open(&w, NULL);
+        w.toy.fail_allocation = nth;
+        rh_status status = rh_producer_open_wait(w.client, NULL, &producer, 5000, NULL);
+        cr_expect(status == RH_OK || status == RH_E_MEMORY, "allocation %zu: %s", nth, rh_status_name(status));
+        refused += status == RH_E_MEMORY;
+        w.toy.fail_allocation = 0;
+        close_all();
+    }
+    cr_expect_gt(refused, 0);
+}
