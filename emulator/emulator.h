@@ -5,7 +5,8 @@
  * without a cloud account. It answers what the official clients need and is strict: a peer that breaks the
  * protocol is told so with the condition the specification has for it, a token is believed only if its
  * signature, its expiry and its audience are right, a connection without links is closed as the service closes it
- * (a minute after open, five after its last link). It writes to disk only when asked (data_dir), never speaks to Azure, and sees time, randomness and sockets only through the loop it lives on, so it runs in a simulated world too.
+ * (a minute after open, five after its last link). It writes to disk only when asked (data_dir), never speaks to
+ * Azure, and sees time, randomness and sockets only through the loop it lives on, so it runs in a simulated world too.
  *
  * Any number of emulators may live in one process. Memory comes from the loop's allocator and is bounded by
  * max_bytes, max_connections and what each connection may hold; events are stored once, whoever reads them.
