@@ -306,7 +306,7 @@ typedef struct rh_producer_opts {
     const char *partition;   /* "0"; NULL: the service spreads batches, by key if they have one */
     size_t      batch_bytes; /* 1 MiB. The largest batch; the link's own limit holds too */
     uint32_t    batches;     /* 3. Full batches that fit into the producer's memory at a time */
-    uint32_t    in_flight;   /* 1. Sends taken and without outcome. With more, order holds unless the service refuses one of them */
+    uint32_t    in_flight;   /* 1. Sends without outcome. With more, order holds unless the service refuses one of them */
     const char *name;        /* of this producer, shown in the service's errors; default: random */
     rh_producer_handler handler;
     void       *user;
@@ -316,8 +316,8 @@ typedef struct rh_producer_opts {
 
 /**
  * Makes a producer and starts opening it, connecting the client if need be; on_open or on_closed tells.
- * Sends may be made at once. Texts of opts are copied; opts may be NULL. RH_E_ARGUMENT, RH_E_MEMORY, RH_E_LIMIT (the client's links),
- * RH_E_CLOSED or RH_E_CONNECTION_LOST (the client's end).
+ * Sends may be made at once. Texts of opts are copied; opts may be NULL. RH_E_ARGUMENT, RH_E_MEMORY, RH_E_LIMIT (the
+ * client's links), RH_E_CLOSED or RH_E_CONNECTION_LOST (the client's end).
  */
 RH_API RH_NODISCARD rh_status rh_producer_open(rh_client *client, const rh_producer_opts *opts, rh_producer **out);
 
@@ -351,7 +351,8 @@ typedef struct rh_batch_opts {
 
 /**
  * An empty batch in the producer's memory; opts may be NULL. RH_AGAIN: no room now, or not open yet (on_ready tells).
- * RH_E_TOO_BIG: max_bytes is above the producer's or the link's limit. RH_E_CONFLICT: a key, and the producer names a partition.
+ * RH_E_TOO_BIG: max_bytes is above the producer's or the link's limit. RH_E_CONFLICT: a key, and the producer
+ * names a partition.
  */
 RH_API RH_NODISCARD rh_status rh_batch_create(rh_producer *producer, const rh_batch_opts *opts, rh_batch **out);
 
@@ -381,24 +382,26 @@ RH_API void rh_batch_destroy(rh_batch *batch);
 RH_API RH_NODISCARD rh_status rh_producer_send(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag);
 
 /** Sends one event as a message of its own: the shortest way. The same errors; on RH_AGAIN nothing was taken. */
-RH_API RH_NODISCARD rh_status rh_producer_send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline, void *tag);
+RH_API RH_NODISCARD rh_status rh_producer_send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline,
+                                                     void *tag);
 
 /**
  * Sends and turns the loop until the outcome; on_sent is not called. After RH_OK the batch is the producer's again, after
  * anything else the caller's: send it again or destroy it.
  */
-RH_API RH_NODISCARD rh_status rh_producer_send_wait(rh_producer *producer, rh_batch *batch, uint32_t timeout_ms, rh_error *error);
-RH_API RH_NODISCARD rh_status rh_producer_send_event_wait(rh_producer *producer, const rh_event_data *event, uint32_t timeout_ms,
-                                                          rh_error *error);
+RH_API RH_NODISCARD rh_status rh_producer_send_wait(rh_producer *producer, rh_batch *batch, uint32_t timeout_ms,
+                                                    rh_error *error);
+RH_API RH_NODISCARD rh_status rh_producer_send_event_wait(rh_producer *producer, const rh_event_data *event,
+                                                          uint32_t timeout_ms, rh_error *error);
 
 /** Turns the loop until no send is without outcome. RH_OK says only that: on_sent told how each ended. */
 RH_API RH_NODISCARD rh_status rh_producer_flush_wait(rh_producer *producer, uint32_t timeout_ms);
 
 RH_API bool            rh_producer_is_open(const rh_producer *producer);
-RH_API uint32_t        rh_producer_in_flight(const rh_producer *producer);   /* sends without outcome */
-RH_API size_t          rh_producer_max_bytes(const rh_producer *producer);   /* the largest message now: ours and the link's limit; 0: not open */
-RH_API const char     *rh_producer_partition(const rh_producer *producer);   /* NULL: the service chooses */
-RH_API const rh_error *rh_producer_error(const rh_producer *producer);       /* why it ended; status RH_OK: it has not */
+RH_API uint32_t        rh_producer_in_flight(const rh_producer *producer); /* sends without outcome */
+RH_API size_t          rh_producer_max_bytes(const rh_producer *producer); /* the largest message now; 0: not open */
+RH_API const char     *rh_producer_partition(const rh_producer *producer); /* NULL: the service chooses */
+RH_API const rh_error *rh_producer_error(const rh_producer *producer); /* why it ended; status RH_OK: it has not */
 
 /* -- received events --------------------------------------------------------------------------- */
 
@@ -407,8 +410,8 @@ RH_API const rh_error *rh_producer_error(const rh_producer *producer);       /* 
  * calls below answer points into the event and lives as long as it does: during on_event, or until
  * rh_event_release() for one that was retained. A retained event may be read on any thread.
  */
-RH_API rh_slice     rh_event_body(const rh_event *event);      /* bytes; for RH_BODY_VALUE and RH_BODY_SEQUENCE the encoded value or list */
 RH_API rh_body_kind rh_event_body_kind(const rh_event *event);
+RH_API rh_slice     rh_event_body(const rh_event *event); /* bytes; of a VALUE or SEQUENCE the encoded value or list */
 
 /* What the service writes on every event. Absent only from a peer that is no event hub: -1, -1, absent. */
 RH_API int64_t  rh_event_sequence_number(const rh_event *event);
@@ -502,10 +505,10 @@ typedef struct rh_consumer_opts {
     const char *partition; /* "0"; must be named */
     rh_position position;  /* earliest */
     bool        has_owner_level;
-    int64_t     owner_level; /* one reader per group and partition: a higher or equal level takes over, a lower one is refused */
+    int64_t     owner_level;    /* one reader per group and partition: a higher or equal level takes over, a lower one fails */
     uint32_t    prefetch;       /* 300. Events the service may send ahead; renewed at half */
-    size_t      prefetch_bytes; /* 4 MiB, at least twice event_bytes. Events kept; what is sent ahead, if of the sizes seen last */
-    size_t      event_bytes;    /* 1 MiB + 64 KiB. The largest event taken; the service adds annotations to what was sent */
+    size_t      prefetch_bytes; /* 4 MiB, at least twice event_bytes. Of events kept, and sent ahead if as large as the last */
+    size_t      event_bytes;    /* 1 MiB + 64 KiB. The largest taken; the service adds annotations to what was sent */
     const char *name;           /* shown in the service's errors; default: none */
     bool        track_last_enqueued;
     rh_consumer_handler handler;
