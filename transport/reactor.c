@@ -344,7 +344,7 @@ static const rh_loop_ops ops = {
 
 static void fill_defaults(rh_loop_opts *opts)
 {
-    static const rh_loop_opts defaults = { .receive_buffers = 32, .receive_bytes = 128 * 1024, .frame_buffers = 8, .max_frame = 64 * 1024,
+    static const rh_loop_opts defaults = { .receive_buffers = 16, .receive_bytes = 256 * 1024, .frame_buffers = 8, .max_frame = 64 * 1024,
                                            .max_pipes = 4096, .posts = 256, .ring_entries = 256 };
     if (!opts->receive_buffers) opts->receive_buffers = defaults.receive_buffers;
     if (!opts->receive_bytes) opts->receive_bytes = defaults.receive_bytes;

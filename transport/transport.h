@@ -48,8 +48,8 @@ typedef struct rh_loop_opts {
     const rh_allocator *allocator; /* malloc and free */
     rh_log              log;       /* silent */
 
-    uint32_t receive_buffers; /* 32; a power of two, 2 to 32768: rounded up. Shared by all pipes */
-    uint32_t receive_bytes;   /* 128 KiB each: frames that lie in one are handed over in place */
+    uint32_t receive_buffers; /* 16; a power of two, 2 to 32768: rounded up. Shared by all pipes */
+    uint32_t receive_bytes;   /* 256 KiB each: frames that lie in one are handed over in place */
     uint32_t frame_buffers;   /* 8 of max_frame bytes each at the start; a pipe borrows one while a frame is
                                  incomplete, while it is paused, and while TLS sends */
     uint32_t max_frame;       /* 64 KiB: the largest frame any pipe may announce */
