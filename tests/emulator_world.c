@@ -111,7 +111,14 @@ static bool wants_input(void *user)
 
 static size_t output(void *user, rh_iov *iov, size_t max)
 {
-    return rh_engine_output(((raw_client *)user)->engine, iov, max);
+    raw_client *c     = user;
+    size_t      count = rh_engine_output(c->engine, iov, max);
+    for (size_t i = 0; c->tape && i < count; i++) {
+        cr_assert_leq(iov[i].n, c->tape_room - c->tape_n);
+        memcpy(c->tape + c->tape_n, iov[i].p, iov[i].n);
+        c->tape_n += iov[i].n;
+    }
+    return count;
 }
 
 static void sent(void *user, size_t n)
@@ -240,24 +247,36 @@ static const rh_engine_handler handler = {
 
 /* -- connecting ------------------------------------------------------------------------------- */
 
-bool raw_open(raw_client *c, emulator_world *world, const char *rule, const char *key)
+static bool open_client(raw_client *c, emulator_world *world, const char *rule, const char *key, uint8_t *tape, size_t room)
 {
     rh_engine_opts opts = {
         .size = sizeof opts, .sasl = rule ? RH_SASL_PLAIN : RH_SASL_ANONYMOUS, .sasl_user = rh_str(rule), .sasl_password = rh_str(key),
         .container_id = rh_str("raw"), .hostname = rh_str("toy"), .links = 64,
     };
     memset(c, 0, sizeof *c);
-    c->world   = world;
-    c->arena_n = rh_engine_size(&opts);
-    c->arena   = malloc(c->arena_n);
-    c->engine  = rh_engine_init(c->arena, c->arena_n, &opts, &handler, c);
-    c->timer   = (rh_timer){ .fn = on_timer, .user = c };
+    c->world     = world;
+    c->tape      = tape;
+    c->tape_room = room;
+    c->arena_n   = rh_engine_size(&opts);
+    c->arena     = malloc(c->arena_n);
+    c->engine    = rh_engine_init(c->arena, c->arena_n, &opts, &handler, c);
+    c->timer     = (rh_timer){ .fn = on_timer, .user = c };
     cr_assert_not_null(c->engine);
     cr_assert_eq(rh_loop_dial(&world->toy.loop, RH_DIAL_OPTS(.host = "toy", .port = 5672, .deadline = RH_TIME_NEVER), &pipe_handler, c, &c->pipe),
                  RH_OK);
     if (!toy_loop_until(&world->toy, &c->opened, 5)) return false;
     cr_assert_eq(rh_session_begin(c->engine, NULL, NULL, &c->session), RH_OK);
     return true;
+}
+
+bool raw_open(raw_client *c, emulator_world *world, const char *rule, const char *key)
+{
+    return open_client(c, world, rule, key, NULL, 0);
+}
+
+bool raw_open_taped(raw_client *c, emulator_world *world, uint8_t *tape, size_t room)
+{
+    return open_client(c, world, NULL, NULL, tape, room);
 }
 
 void raw_close(raw_client *c)

@@ -56,6 +56,8 @@ typedef struct raw_client {
     rh_error        closed;
     raw_link        cbs_in, cbs_out, ask_in, ask_out;
     uint64_t        asked; /* message ids */
+    uint8_t        *tape;  /* where everything it says is written down; NULL: nowhere */
+    size_t          tape_n, tape_room;
 } raw_client;
 
 typedef struct raw_link_opts {
@@ -74,6 +76,9 @@ typedef struct raw_link_opts {
 
 /** Connects, with SASL ANONYMOUS unless rule is given (PLAIN); whether it is open. */
 bool raw_open(raw_client *client, emulator_world *world, const char *rule, const char *key);
+
+/** The same, writing down all that the client will ever say. */
+bool raw_open_taped(raw_client *client, emulator_world *world, uint8_t *tape, size_t room);
 void raw_close(raw_client *client);
 
 /** Connects and says these bytes only; whether it was cut off for them within a virtual minute. */
