@@ -168,7 +168,8 @@ void rh_connection_fail(rh_engine *engine, rh_status status, const char *words)
         engine->open_due = true; /* [2.4.1] open before close */
         engine->state    = OPEN_SENT;
     }
-    engine->close_due = engine->state != CLOSE_SENT && engine->state != CLOSE_PIPE;
+    /* A close that was decided before may still wait for room. */
+    if (engine->state != CLOSE_SENT && engine->state != CLOSE_PIPE) engine->close_due = true;
     engine->say_error = true;
     step(engine, WE_FAIL);
     engine->close_waits = true;
@@ -200,6 +201,7 @@ bool rh_connection_say_close(rh_engine *engine)
 rh_status rh_engine_close(rh_engine *engine, const char *condition, const char *description)
 {
     if (engine->state == END || engine->close_waits || engine->over) return RH_E_STATE;
+    rh_engine_say_due(engine); /* dispositions that waited for their neighbours go first */
     if (!step(engine, WE_CLOSE)) {
         rh_connection_end(engine); /* nothing was opened that would have to be closed */
         return RH_OK;

@@ -92,7 +92,9 @@ static bool opts_are_sane(const rh_engine_opts *opts)
 {
     if (opts->output_bytes < 4096 || opts->output_bytes > UINT32_C(1) << 30) return false;
     if (opts->sessions > 32768 || opts->links >= GONE || opts->deliveries > UINT32_C(1) << 24) return false;
-    return opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->sasl <= RH_SASL_MSSBCBS;
+    /* Above a gigabyte the letters "AMQP" are the size of a frame. */
+    bool framed = opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->max_frame_size <= UINT32_C(1) << 30;
+    return framed && opts->sasl <= RH_SASL_MSSBCBS;
 }
 
 static size_t rounded(size_t n)
@@ -321,8 +323,8 @@ size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_tim
     return used;
 }
 
-/* What sessions, links and the connection have to say beside transfers. False: not all of it found room. */
-static bool engine_say(rh_engine *engine)
+/** What sessions and links have to say beside transfers. False: not all of it found room. */
+bool rh_engine_say_due(rh_engine *engine)
 {
     struct chain *node;
     while (rh_connection_may_send(engine) && (node = chain_first(&engine->due))) {
@@ -331,7 +333,12 @@ static bool engine_say(rh_engine *engine)
         chain_remove(node);
         rh_session_reap(session);
     }
-    return rh_connection_say_close(engine);
+    return true;
+}
+
+static bool engine_say(rh_engine *engine)
+{
+    return rh_engine_say_due(engine) && rh_connection_say_close(engine);
 }
 
 static bool may_cut(const rh_engine *engine, size_t max)

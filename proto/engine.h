@@ -256,6 +256,7 @@ struct rh_engine {
 
 /* engine.c */
 void rh_engine_tell(rh_engine *engine);
+bool rh_engine_say_due(rh_engine *engine);
 void rh_engine_lose_all(rh_engine *engine, const rh_error *error);
 void rh_engine_drop_queued(rh_engine *engine);
 

@@ -356,7 +356,7 @@ typedef struct rh_engine_opts {
     uint16_t channel_max;      /* announced; never above sessions - 1, which is the default */
     rh_slice container_id;     /* default "ringhub" */
     rh_slice hostname;         /* open.hostname and sasl-init.hostname; absent: null */
-    uint32_t max_frame_size;   /* announced, 512 or more; default 65,536 */
+    uint32_t max_frame_size;   /* announced, 512 to 2^30; default 65,536 */
     uint32_t idle_time_out_ms; /* announced; default 60,000; RH_NO_IDLE_TIME_OUT announces none and waits for ever */
     uint32_t incoming_window;  /* frames; for sessions that the peer begins; default 2,048 */
     uint32_t sessions;         /* default 8;   1,472 bytes each */

@@ -356,6 +356,19 @@ Test(connection, a_broken_peer_that_never_closes_is_left_after_five_seconds)
     peer_free(peer);
 }
 
+Test(connection, a_close_that_has_not_left_survives_a_broken_frame)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    peer_hear(peer);
+    peer_open(peer, 65536, 0);
+    cr_assert_eq(rh_engine_close(peer->end.engine, NULL, NULL), RH_OK);
+    peer_say_bytes(peer, "\0\0\0\1\2\0\0\0", 8);
+    peer_hear(peer);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), "amqp:connection:framing-error");
+    cr_expect_eq(peer->end.count[ON_CLOSE], 1);
+    peer_free(peer);
+}
+
 /* Every call that says something finds a full ring, and what it wanted to say leaves in the end, in order. */
 Test(connection, what_finds_no_room_is_said_later)
 {

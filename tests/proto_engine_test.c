@@ -89,6 +89,7 @@ Test(engine, init_says_no_to_what_cannot_work)
     cr_expect_null(rh_engine_init(memory, 100, RH_ENGINE_OPTS(), &none, NULL), "too little memory");
     cr_expect_null(rh_engine_init(memory, sizeof memory, RH_ENGINE_OPTS(.container_id = rh_slice_of(name, 600)), &none, NULL), "open above 512 bytes");
     cr_expect_null(rh_engine_init(memory, sizeof memory, RH_ENGINE_OPTS(.max_frame_size = 511), &none, NULL));
+    cr_expect_null(rh_engine_init(memory, sizeof memory, RH_ENGINE_OPTS(.max_frame_size = 0x414d5150), &none, NULL), "the letters AMQP");
     cr_expect_null(rh_engine_init(memory, sizeof memory, RH_ENGINE_OPTS(.sasl = RH_SASL_PLAIN, .sasl_user = rh_slice_of(name, 300), .sasl_password = rh_slice_of(name, 300)), &none, NULL));
     cr_expect_eq(rh_engine_size(RH_ENGINE_OPTS(.output_bytes = 100)), 0);
     cr_expect_not_null(rh_engine_init(memory, sizeof memory, RH_ENGINE_OPTS(), &none, NULL));
@@ -126,6 +127,19 @@ Test(engine, a_clean_close_is_told_once_on_both_sides)
     pair_run(pair);
     cr_expect_eq(pair->client.count[ON_CLOSE], 1, "told once");
     cr_expect_eq(rh_engine_error(pair->client.engine)->status, RH_OK);
+    pair_free(pair);
+}
+
+Test(engine, what_was_settled_leaves_before_the_close)
+{
+    struct pair *pair = PAIR();
+    pair->server.settles = false;
+    cr_assert_eq(end_send(&pair->client, "x", false), RH_OK);
+    pair_run(pair);
+    cr_assert_eq(rh_link_settle(pair->server.link, 0, 0, RH_ACCEPTED, NULL, NULL), RH_OK);
+    cr_assert_eq(rh_engine_close(pair->server.engine, NULL, NULL), RH_OK);
+    pair_run(pair);
+    cr_expect_eq(pair->client.outcomes[RH_ACCEPTED], 1);
     pair_free(pair);
 }
 
