@@ -51,7 +51,10 @@ bool rh_credit_say(struct link *link)
     return !link->flow_due || say_flow(link);
 }
 
-/** Puts a link where the output finds it: with those that can cut a frame, those that wait for a window, or nowhere. */
+/**
+ * Puts a link where the output finds it: with those that can cut a frame, those that wait for a window, or nowhere.
+ * One that was asked to drain and has nothing left to cut has that to say.
+ */
 void rh_link_refresh(struct link *link)
 {
     struct session *session = link->session;
@@ -61,6 +64,7 @@ void rh_link_refresh(struct link *link)
     bool            may     = link->state == LINK_ATTACHED && !link->dying && !link->detach_due;
     if (!can || !may || session->state != SESSION_MAPPED || session->end_due) chain_remove(&link->ready);
     else chain_push(session->remote_window > 0 ? &session->engine->ready : &session->blocked, &link->ready);
+    if (is_drained(link)) rh_link_due(link);
 }
 
 static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
@@ -73,17 +77,25 @@ static void flow_from_receiver(struct link *link, const rh_amqp_flow *flow)
     link->credit       = flow->link_credit > in_flight ? flow->link_credit - in_flight : 0;
     link->drain        = flow->drain;
     link->drain_due    = flow->drain;
-    if (flow->drain) rh_link_due(link);
     rh_link_refresh(link);
     bool more = rh_link_usable(link) > before;
     if (more && engine->handler->on_credit) engine->handler->on_credit(engine->user, slot_handle(link));
 }
 
+/* The sender counts on without sending. Its credit is moved along: left half a turn behind it would be ahead again. */
+static void count_to(struct link *link, uint32_t count)
+{
+    uint32_t skipped = rh_serial_ahead(link->delivery_count, count);
+    uint32_t usable  = rh_link_usable(link), granted = rh_serial_ahead(link->delivery_count, link->granted);
+    link->delivery_count += skipped;
+    link->limit   = link->delivery_count + (usable > skipped ? usable - skipped : 0);
+    link->granted = link->delivery_count + (granted > skipped ? granted - skipped : 0);
+}
+
 static void flow_from_sender(struct link *link, const rh_amqp_flow *flow)
 {
     rh_engine *engine = link_engine(link);
-    bool       counts = flow->has & RH_HAS_FLOW_DELIVERY_COUNT;
-    if (counts) link->delivery_count += rh_serial_ahead(link->delivery_count, flow->delivery_count);
+    if (flow->has & RH_HAS_FLOW_DELIVERY_COUNT) count_to(link, flow->delivery_count);
     if (!link->drain || rh_link_usable(link) > 0) return;
     link->drain = false;
     if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));
@@ -107,7 +119,7 @@ static rh_status receiver_flow(rh_link *handle, struct link **out)
     struct link *link = slot_of(handle);
     if (link == NULL || !link->receiver || link_is_leaving(link)) return RH_E_STATE;
     link->flow_due = true;
-    if (link->state != LINK_ATTACH_RCVD) rh_link_due(link);
+    rh_link_due(link);
     *out = link;
     return RH_OK;
 }

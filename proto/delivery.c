@@ -273,7 +273,6 @@ bool rh_delivery_cut(struct link *link)
     if (d->state == DELIVERY_QUEUED) delivery_begin(d);
     lend_payload(d, left);
     if (d->cut == d->n) delivery_left(d);
-    if (link->drain_due) rh_link_due(link);
     return true;
 }
 
@@ -314,7 +313,8 @@ static bool verdict_of(struct session *session, const rh_amqp_disposition *dispo
  */
 void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *disposition)
 {
-    struct verdict verdict;
+    struct verdict  verdict;
+    struct settling answer = { .kind = RH_SETTLED };
     if (chain_is_empty(&session->unsettled) || !verdict_of(session, disposition, &verdict)) return;
     CHAIN_EACH(node, &session->unsettled)
     {
@@ -326,11 +326,13 @@ void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *d
         struct link *link = d->link;
         resolve_with(d, verdict.kind, verdict.condition, verdict.description);
         if (link->abort_due) rh_link_refresh(link);
-        if (disposition->settled) continue;
-        /* [2.6.12] A receiver that waits for us to settle: it has decided, so we do. */
-        struct settling settling = { .kind = RH_SETTLED, .first = d->id, .last = d->id };
-        if (rh_session_settle(session, &settling, rh_slice_of(NULL, 0)) != RH_OK) break;
+        if (!answer.due) answer.first = d->id;
+        answer.last = d->id;
+        answer.due  = true;
     }
+    /* [2.6.12] A receiver that waits for us to settle: it has decided, so we do. One range for all, which input has
+     * left room for: what lies between is settled already. */
+    if (answer.due && !disposition->settled) (void)rh_session_settle(session, &answer, rh_slice_of(NULL, 0));
 }
 
 /* -- receiving --------------------------------------------------------------------------------- */

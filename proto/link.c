@@ -226,7 +226,7 @@ rh_status rh_link_accept(rh_link *handle, const rh_link_opts *opts)
     if (opts->user) link->user = opts->user;
     rh_status status = say_attach(link, opts);
     if (status) return status;
-    if (link->flow_due) rh_link_due(link); /* credit that was granted before the answer */
+    if (link->flow_due) rh_link_due(link); /* credit granted, or an echo asked for, before the answer */
     rh_link_refresh(link);
     return RH_OK;
 }
@@ -423,7 +423,9 @@ void rh_link_due(struct link *link)
 /** Says it. False: the ring is full, the rest waits. */
 bool rh_link_say(struct link *link)
 {
-    if (link->state != UNATTACHED && !link->dying && !rh_credit_say(link)) return false;
+    /* A link that the peer attached has no handle of ours before the answer: what it has to say waits for that. */
+    bool named = link->state != UNATTACHED && link->state != ATTACH_RCVD;
+    if (named && !link->dying && !rh_credit_say(link)) return false;
     return link->detach_due ? say_detach(link) : true;
 }
 

@@ -178,12 +178,13 @@ static void begin_asked(rh_engine *engine, uint16_t channel, const rh_amqp_begin
         return;
     }
     begin_fields(session, begin);
-    session_map(session, channel);
     step(session, THEY_BEGIN);
     if (session->channel > engine->peer.channel_max || say_begin(session, &channel) != RH_OK) {
+        rh_pool_give(&engine->sessions, session); /* nobody was told of it, so nobody is told of its end */
         rh_connection_fail(engine, RH_E_LIMIT, "no channel for the answer");
         return;
     }
+    session_map(session, channel);
     if (engine->handler->on_begin) engine->handler->on_begin(engine->user, slot_handle(session));
 }
 
@@ -354,6 +355,10 @@ static rh_status say_disposition(struct session *session, const struct settling 
         .settled = true,
         .state   = state_encoded(what->kind, error, room, sizeof room),
     };
+    rh_status status = rh_output_frame(session->engine, session->channel, RH_AMQP_DISPOSITION, &disposition);
+    if (status != RH_E_TOO_BIG) return status;
+    /* The verdict matters more than its words. */
+    disposition.state = state_encoded(what->kind, rh_slice_of(NULL, 0), room, sizeof room);
     return rh_output_frame(session->engine, session->channel, RH_AMQP_DISPOSITION, &disposition);
 }
 

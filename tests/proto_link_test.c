@@ -438,6 +438,92 @@ Test(link, draining_without_credit_is_answered_too)
     pair_free(pair);
 }
 
+static rh_amqp_flow flow_to(uint32_t delivery_count, uint32_t credit, bool drain)
+{
+    return (rh_amqp_flow){
+        .has = RH_HAS_FLOW_NEXT_INCOMING_ID | RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_NEXT_OUTGOING_ID | RH_HAS_FLOW_OUTGOING_WINDOW |
+               RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_DELIVERY_COUNT | RH_HAS_FLOW_LINK_CREDIT | RH_HAS_FLOW_DRAIN,
+        .delivery_count = delivery_count, .link_credit = credit, .drain = drain,
+    };
+}
+
+/* A sender is asked to drain while a delivery waits for the session's window; then that delivery goes another way. */
+Test(link, what_leaves_nothing_to_send_answers_a_drain)
+{
+    static uint8_t large[2000];
+    for (int half = 0; half < 2; half++) {
+        struct peer *peer = peer_new(RH_ENGINE_OPTS());
+        rh_delivery *delivery;
+        cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+        peer_hear(peer);
+        peer_open(peer, 512, 0);
+        peer_begin(peer, 0, 1000);
+        peer_attach(peer, 0, 0, "l", true);
+        rh_amqp_flow flow = flow_to(0, 5, false);
+        flow.incoming_window = (uint32_t)half;
+        peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+        cr_assert_eq(end_send_bytes(&peer->end, large, sizeof large, false, &delivery), RH_OK);
+        peer_hear(peer);
+        flow.drain            = true;
+        flow.next_incoming_id = (uint32_t)half;
+        flow.incoming_window  = 0;
+        peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+        peer_hear(peer);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_FLOW), 0, "not while it has something to send");
+        if (half) peer_say(peer, 0, RH_AMQP_DISPOSITION, &(rh_amqp_disposition){ .has = RH_HAS_DISPOSITION_SETTLED, .role = true, .settled = true });
+        else cr_expect_eq(rh_delivery_abort(delivery), RH_OK);
+        peer_hear(peer);
+        cr_assert(peer_heard(peer, RH_AMQP_FLOW, 0, &flow));
+        cr_expect(flow.delivery_count == 5 && flow.link_credit == 0);
+        peer_free(peer);
+    }
+}
+
+/* Two steps of nearly half a turn each: the credit left behind would be ahead again. */
+Test(link, a_sender_that_counts_past_its_credit_has_none)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.credit  = 10;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 1000);
+    peer_attach(peer, 0, 0, "l", false);
+    for (uint32_t i = 1; i <= 2; i++) {
+        rh_amqp_flow flow = flow_to(i * 0x7fffffffu, 0, false);
+        peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+    }
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 0);
+    rh_amqp_transfer transfer = transfer_to(0, 0, false);
+    peer_say_transfer(peer, &transfer, "x");
+    peer_hear(peer);
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 0);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:link:transfer-limit-exceeded");
+    peer_free(peer);
+}
+
+/* It would be said of handle 0, which is another link's. */
+Test(link, a_pending_link_says_nothing_of_its_credit_before_its_attach)
+{
+    for (int drain = 0; drain < 2; drain++) {
+        struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+        peer->end.waits   = true;
+        peer_open(peer, 65536, 0);
+        peer_begin(peer, 0, 1000);
+        peer_attach(peer, 0, 0, "l", true);
+        rh_amqp_flow flow = flow_to(0, 5, drain);
+        flow.has |= RH_HAS_FLOW_ECHO;
+        flow.echo = !drain;
+        peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+        peer_hear(peer);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_FLOW), 0);
+        rh_amqp_target target = { .has = 0 };
+        cr_assert_eq(rh_link_accept(peer->end.link, &(rh_link_opts){ .target = &target }), RH_OK);
+        peer_hear(peer);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_ATTACH), 1);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_FLOW), 1);
+        peer_free(peer);
+    }
+}
+
 Test(link, a_link_per_handle_shares_a_session_fairly)
 {
     struct pair *pair = PAIR(.client.links = 64, .server.links = 64, .client.output_bytes = 65536, .server.output_bytes = 65536, .half = true);
@@ -529,6 +615,7 @@ Test(link, a_peer_with_too_few_channels_cannot_be_answered)
     peer->end.session = NULL;
     peer_begin(peer, 1, 100);
     cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), "amqp:resource-limit-exceeded");
+    cr_expect_eq(peer->end.count[ON_END], 1, "of the session that was told to begin");
     peer_free(peer);
 }
 

@@ -248,6 +248,52 @@ Test(session, a_receiver_that_waits_for_us_is_answered)
     peer_free(peer);
 }
 
+/* Every second one was sent settled: an answer for each of the others would not find room, and the rest of the range
+ * would never be told. */
+Test(session, a_range_with_gaps_is_settled_whole_and_answered_at_once)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.deliveries = 400, .output_bytes = 4096));
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 512, 0);
+    peer_begin(peer, 0, 1000);
+    peer_attach(peer, 0, 0, "l", true);
+    peer_credit(peer, 0, 400);
+    for (uint32_t i = 0; i < 400; i++) {
+        cr_assert_eq(end_send(&peer->end, "x", i % 2), RH_OK);
+        peer_hear(peer);
+    }
+    peer_settle(peer, 0, 399, false, ACCEPTED);
+    cr_expect_eq(peer->end.outcomes[RH_ACCEPTED], 200);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DISPOSITION), 1);
+    rh_amqp_disposition answer;
+    cr_assert(peer_heard(peer, RH_AMQP_DISPOSITION, 0, &answer));
+    cr_expect(!answer.role && answer.settled && answer.first == 0 && answer.last == 398);
+    peer_free(peer);
+}
+
+Test(session, a_rejection_too_long_for_the_peers_frames_goes_without_its_words)
+{
+    struct peer *peer   = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.settles   = false;
+    peer->end.credit    = 10;
+    char words[500];
+    memset(words, 'w', sizeof words - 1);
+    words[sizeof words - 1] = 0;
+    peer_open(peer, 512, 0);
+    peer_begin(peer, 0, 1000);
+    peer_attach(peer, 0, 0, "l", false);
+    rh_amqp_transfer transfer = transfer_to(0, 0, false);
+    peer_say_transfer(peer, &transfer, "x");
+    cr_expect_eq(rh_link_settle(peer->end.link, 0, 0, RH_REJECTED, "a:b", words), RH_OK);
+    peer_hear(peer);
+    rh_amqp_disposition disposition;
+    cr_assert(peer_heard(peer, RH_AMQP_DISPOSITION, 0, &disposition));
+    rh_dec state = rh_dec_of(disposition.state);
+    cr_expect_eq(rh_composite_peek(&state), RH_AMQP_REJECTED);
+    peer_free(peer);
+}
+
 Test(session, neighbours_settled_together_leave_as_one_disposition)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
