@@ -1,5 +1,5 @@
 /**
- * link.c: attach, detach, credit [2.6, 2.7.3, 2.7.4, 2.7.7].
+ * link.c: attach and detach [2.6, 2.7.3, 2.7.7].
  */
 #include "proto/engine.h"
 
@@ -127,19 +127,12 @@ struct link *rh_link_by_handle(struct session *session, uint32_t handle)
 
 /* -- attach, ours ------------------------------------------------------------------------------ */
 
-static rh_slice source_encoded(const rh_link_opts *opts, rh_enc *e)
+/* A source or target; the raw value when there are no fields. */
+static rh_slice terminus(rh_enc *e, rh_composite_id id, const void *fields, rh_slice raw)
 {
-    if (opts->source == NULL) return opts->source_raw;
+    if (fields == NULL) return raw;
     uint8_t *at = e->p;
-    if (!rh_composite_encode(e, RH_AMQP_SOURCE, opts->source)) return rh_slice_of(NULL, 0);
-    return rh_slice_of(at, (size_t)(e->p - at));
-}
-
-static rh_slice target_encoded(const rh_link_opts *opts, rh_enc *e)
-{
-    if (opts->target == NULL) return opts->target_raw;
-    uint8_t *at = e->p;
-    if (!rh_composite_encode(e, RH_AMQP_TARGET, opts->target)) return rh_slice_of(NULL, 0);
+    if (!rh_composite_encode(e, id, fields)) return rh_slice_of(NULL, 0);
     return rh_slice_of(at, (size_t)(e->p - at));
 }
 
@@ -159,8 +152,8 @@ static rh_status say_attach(struct link *link, const rh_link_opts *opts)
         .role            = link->receiver,
         .snd_settle_mode = opts->snd_settle_mode,
         .rcv_settle_mode = opts->rcv_settle_mode,
-        .source          = source_encoded(opts, &e),
-        .target          = target_encoded(opts, &e),
+        .source          = terminus(&e, RH_AMQP_SOURCE, opts->source, opts->source_raw),
+        .target          = terminus(&e, RH_AMQP_TARGET, opts->target, opts->target_raw),
         .max_message_size     = opts->max_message_size,
         .offered_capabilities = opts->offered_capabilities,
         .desired_capabilities = opts->desired_capabilities,

@@ -165,6 +165,31 @@ Test(reentry, every_call_from_every_callback, .timeout = 120)
             }
 }
 
+static uint32_t told(const struct end *end)
+{
+    uint32_t count = 0;
+    for (int event = 0; event < EVENTS; event++) count += end->count[event];
+    return count;
+}
+
+/* The other half: a call that submits work answers its caller and nobody else, whatever it ends. */
+Test(reentry, no_submit_calls_back)
+{
+    for (size_t action = 0; action < ACTIONS; action++)
+        for (int receives = 0; receives < 2; receives++) {
+            struct pair *pair    = PAIR(.credit = 10, .receives = receives);
+            rh_delivery *queued  = NULL;
+            bool         submits = actions[action] != do_turn;
+            if (!receives) cr_assert_eq(end_send_bytes(&pair->client, "x", 1, false, &queued), RH_OK);
+            uint32_t before = told(&pair->client);
+            if (submits) actions[action](&pair->client);
+            (void)rh_delivery_abort(queued);
+            cr_expect_eq(told(&pair->client), before, "%s", action_names[action]);
+            pair_run(pair);
+            pair_free(pair);
+        }
+}
+
 Test(reentry, the_scenario_brings_about_every_event)
 {
     struct pair *pair = PAIR(.client.sasl = RH_SASL_ANONYMOUS, .server.sasl = RH_SASL_ANONYMOUS, .server.max_frame_size = 512, .client.max_frame_size = 512, .credit = 10, .half = true);

@@ -346,6 +346,37 @@ Test(session, what_is_queued_when_its_owner_ends_the_session_is_dropped)
     pair_free(pair);
 }
 
+/* What crosses our end: outcomes of what left before it count, nothing else is heard. */
+Test(session, after_our_end_only_outcomes_are_heard)
+{
+    struct peer *peer = client_peer(100, 10);
+    cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+    cr_assert_eq(end_attach(&peer->end, "in", true), RH_OK);
+    cr_assert_eq(rh_link_credit(peer->end.link, 10), RH_OK);
+    peer_hear(peer);
+    peer_attach(peer, 0, 1, "in", false);
+    cr_assert_eq(rh_session_end(peer->end.session, NULL, NULL), RH_OK);
+    peer_hear(peer);
+    uint32_t         attached = peer->end.count[ON_ATTACH], credited = peer->end.count[ON_CREDIT];
+    rh_amqp_transfer transfer = transfer_to(1, 0, false);
+    peer_say_transfer(peer, &transfer, "late");
+    peer_attach(peer, 0, 2, "late", false);
+    peer_credit(peer, 0, 50);
+    peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_HANDLE });
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 0);
+    cr_expect_eq(peer->end.count[ON_ATTACH], attached);
+    cr_expect_eq(peer->end.count[ON_CREDIT], credited);
+    cr_expect_eq(peer->end.count[ON_DETACH], 0);
+    peer_settle(peer, 0, 0, true, ACCEPTED);
+    cr_expect_eq(peer->end.outcomes[RH_ACCEPTED], 1);
+    peer_say(peer, 0, RH_AMQP_END, &(rh_amqp_end){ .has = 0 });
+    peer_hear(peer);
+    cr_expect_eq(peer->end.count[ON_DETACH], 2);
+    cr_expect_eq(peer->end.count[ON_END], 1);
+    cr_expect_eq(peer->end.count[ON_CLOSE], 0);
+    peer_free(peer);
+}
+
 Test(session, slots_and_channels_are_used_again)
 {
     struct pair *pair = PAIR(.client.sessions = 2, .server.sessions = 2, .half = true);
