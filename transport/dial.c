@@ -47,8 +47,14 @@ static rh_status status_of(int os_error)
     switch (os_error) {
     case ECONNREFUSED: return RH_E_REFUSED;
     case ETIMEDOUT: return RH_E_TIMEOUT;
-    case ENETUNREACH: case EHOSTUNREACH: case EHOSTDOWN: case ENETDOWN: case EADDRNOTAVAIL: case EAFNOSUPPORT: return RH_E_UNREACHABLE;
-    case ECONNRESET: case EPIPE: return RH_E_CONNECTION_LOST;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT: return RH_E_UNREACHABLE;
+    case ECONNRESET:
+    case EPIPE: return RH_E_CONNECTION_LOST;
     default: return RH_E_SYSTEM;
     }
 }
@@ -88,7 +94,8 @@ static void join_race(rh_dial *dial)
     rh_reactor *reactor = dial->pipe->reactor;
     while (dial->next < dial->count)
         if (try_address(dial, dial->next++)) {
-            if (dial->next < dial->count) rh_timer_set(&reactor->loop, &dial->stagger, rh_time_after(rh_reactor_now(reactor), RH_DIAL_STAGGER));
+            rh_time next = rh_time_after(rh_reactor_now(reactor), RH_DIAL_STAGGER);
+            rh_timer_set(&reactor->loop, &dial->stagger, dial->next < dial->count ? next : RH_TIME_NEVER);
             return;
         }
     if (dial->racing > 0) return;
@@ -127,7 +134,8 @@ static void on_connect(rh_socket *socket, int error)
 static void interleave(rh_dial *dial, const rh_address *addresses, size_t count)
 {
     size_t at[2] = { 0, 0 };
-    sa_family_t families[2] = { addresses[0].storage.ss_family, addresses[0].storage.ss_family == AF_INET ? AF_INET6 : AF_INET };
+    sa_family_t first = addresses[0].storage.ss_family;
+    sa_family_t families[2] = { first, first == AF_INET ? AF_INET6 : AF_INET };
     for (unsigned turn = 0; dial->count < RH_DIAL_ADDRESSES && (at[0] < count || at[1] < count); turn ^= 1) {
         while (at[turn] < count && addresses[at[turn]].storage.ss_family != families[turn]) at[turn]++;
         if (at[turn] < count) dial->addresses[dial->count++] = addresses[at[turn]++];
@@ -173,7 +181,8 @@ static rh_status check(const rh_reactor *reactor, const rh_dial_opts *opts)
     return RH_OK;
 }
 
-rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *asked, const rh_pipe_handler *handler, void *user, rh_pipe **out)
+rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *asked, const rh_pipe_handler *handler, void *user,
+                          rh_pipe **out)
 {
     rh_reactor *reactor = rh_reactor_of(loop);
     if (out) *out = NULL;
@@ -182,7 +191,8 @@ rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *asked, const rh_pip
     rh_status status = check(reactor, opts);
     if (status) return status;
     char peer[256 + 8];
-    snprintf(peer, sizeof peer, strchr(opts->host, ':') && opts->host[0] != '[' ? "[%s]:%u" : "%s:%u", opts->host, opts->port);
+    bool is_bare_v6 = strchr(opts->host, ':') && opts->host[0] != '[';
+    snprintf(peer, sizeof peer, is_bare_v6 ? "[%s]:%u" : "%s:%u", opts->host, opts->port);
     rh_tcp_pipe *pipe = rh_tcp_pipe_create(reactor, peer, opts->max_frame, &status);
     if (!pipe) return status;
     if ((opts->tls && !rh_tls_session_open(pipe, opts->tls, opts->tls_name ? opts->tls_name : opts->host)) ||

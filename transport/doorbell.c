@@ -45,7 +45,8 @@ rh_status rh_doorbell_post(rh_doorbell *bell, void (*fn)(void *user), void *user
         cell = &bell->cells[at & bell->mask];
         size_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
         if (turn == at) {
-            if (atomic_compare_exchange_weak_explicit(&bell->head, &at, at + 1, memory_order_relaxed, memory_order_relaxed)) break;
+            if (atomic_compare_exchange_weak_explicit(&bell->head, &at, at + 1, memory_order_relaxed,
+                                                      memory_order_relaxed)) break;
         } else if ((intptr_t)(turn - at) < 0) {
             return RH_AGAIN; /* not emptied since the last time round */
         } else {
@@ -54,7 +55,8 @@ rh_status rh_doorbell_post(rh_doorbell *bell, void (*fn)(void *user), void *user
     }
     cell->fn = fn;
     cell->user = user;
-    /* Sequentially consistent with rh_doorbell_sleep(): either the loop sees the cell before it sleeps, or we see it asleep. */
+    /* Sequentially consistent, as rh_doorbell_sleep() is: either the loop sees the cell before it sleeps, or we see
+     * it asleep. With less both could look away, and the call would wait for ever. */
     atomic_store(&cell->turn, at + 1);
     if (atomic_load(&bell->is_asleep) && atomic_exchange(&bell->is_asleep, false)) rh_doorbell_ring(bell);
     return RH_OK;

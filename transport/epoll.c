@@ -65,13 +65,17 @@ static int descriptor(rh_poller *poller, int bell)
 /* The epoll descriptor is readable by itself whenever there is something to wait for. */
 static void say_nothing(rh_poller *poller) { (void)poller; }
 
+static struct timespec timespec_of(rh_time time)
+{
+    return (struct timespec){ .tv_sec = (time_t)(time / RH_SECONDS(1)), .tv_nsec = (long)(time % RH_SECONDS(1)) };
+}
+
 static void arm(rh_poller *poller, rh_time at)
 {
     struct epoll *epoll = epoll_of(poller);
     if (at >= epoll->armed) return;
     epoll->armed = at;
-    if (at == 0) at = 1; /* zero would disarm it */
-    struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at / RH_SECONDS(1)), .tv_nsec = (long)(at % RH_SECONDS(1)) } };
+    struct itimerspec when = { .it_value = timespec_of(at ? at : 1) }; /* zero would disarm it */
     timerfd_settime(epoll->timer, TFD_TIMER_ABSTIME, &when, NULL);
     poller->stats->enters++;
 }
@@ -189,20 +193,22 @@ static void dispatch(struct epoll *epoll, const struct epoll_event *event)
     if (out && !socket->is_closing && socket->in_flight & SENDING) writable(poller, socket);
     if (in && socket->wants_accept) acceptable(poller, socket);
     if (in && socket->wants_receive) readable(epoll, socket);
-    if (socket->wants_ready) socket->events->on_ready(socket, in && socket->wants_ready & POLLIN, out && socket->wants_ready & POLLOUT);
+    unsigned wanted = socket->wants_ready;
+    if (wanted) socket->events->on_ready(socket, in && wanted & POLLIN, out && wanted & POLLOUT);
 }
 
 static int wait_for(struct epoll *epoll, struct epoll_event *events, rh_time timeout)
 {
     if (epoll->has_pwait2 && timeout != 0 && timeout != RH_TIME_NEVER) {
-        struct timespec time = { .tv_sec = (time_t)(timeout / RH_SECONDS(1)), .tv_nsec = (long)(timeout % RH_SECONDS(1)) };
+        struct timespec time = timespec_of(timeout);
         int count = epoll_pwait2(epoll->fd, events, EVENTS, &time, NULL);
         if (count >= 0 || errno != ENOSYS) return count;
         epoll->has_pwait2 = false;
     }
     /* Rounded up: waking early only to wait again would be a busy loop. */
-    int ms = timeout == RH_TIME_NEVER ? -1 : timeout > RH_SECONDS(3600) ? 3600000 : (int)((timeout + RH_MS(1) - 1) / RH_MS(1));
-    return epoll_wait(epoll->fd, events, EVENTS, ms);
+    rh_time most = timeout < RH_SECONDS(3600) ? timeout : RH_SECONDS(3600);
+    int ms = (int)((most + RH_MS(1) - 1) / RH_MS(1));
+    return epoll_wait(epoll->fd, events, EVENTS, timeout == RH_TIME_NEVER ? -1 : ms);
 }
 
 static int wait_turn(rh_poller *poller, rh_time timeout)
@@ -245,8 +251,8 @@ rh_poller *rh_epoll_create(const rh_loop_opts *opts, const rh_allocator *allocat
     epoll->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     epoll->scratch = allocator->alloc(allocator->user, epoll->scratch_n);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
-    if (epoll->fd >= 0 && epoll->timer >= 0 && epoll->scratch && epoll_ctl(epoll->fd, EPOLL_CTL_ADD, epoll->timer, &event) == 0)
-        return &epoll->poller;
+    bool is_whole = epoll->fd >= 0 && epoll->timer >= 0 && epoll->scratch;
+    if (is_whole && epoll_ctl(epoll->fd, EPOLL_CTL_ADD, epoll->timer, &event) == 0) return &epoll->poller;
     destroy(&epoll->poller);
     return NULL;
 }

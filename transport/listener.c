@@ -50,7 +50,8 @@ static void give_pipe(rh_tcp_listener *listener, int fd)
     rh_tcp_pipe *pipe = rh_tcp_pipe_create(reactor, "", listener->max_frame, &status);
     if (!pipe) {
         close(fd);
-        rh_reactor_log(reactor, RH_LOG_WARNING, "loop.pipes", "a peer on port %u was turned away: %s", listener->port, rh_status_words(status));
+        rh_reactor_log(reactor, RH_LOG_WARNING, "loop.pipes", "a peer on port %u was turned away: %s", listener->port,
+                       rh_status_words(status));
         return;
     }
     rh_socket *socket = rh_socket_open(reactor->poller, fd, false, &rh_tcp_pipe_events, pipe);
@@ -59,7 +60,8 @@ static void give_pipe(rh_tcp_listener *listener, int fd)
         rh_tcp_pipe_fall(pipe, RH_E_MEMORY, 0, "");
         return;
     }
-    /* Before its owner knows it: rh_pipe_peer() works inside the callback, which may also close it. The listener may be gone after it. */
+    /* The socket is there already, so that rh_pipe_peer() works in the callback. That may close the pipe, and the
+     * listener too: nothing of either is looked at behind it. */
     bool has_tls = listener->tls;
     rh_time deadline = rh_time_after(rh_reactor_now(reactor), RH_MS(listener->handshake_ms));
     pipe->socket = socket;
@@ -77,9 +79,11 @@ static void on_accept(rh_socket *socket, int fd)
         give_pipe(listener, fd);
         return;
     }
-    rh_reactor_log(listener->reactor, RH_LOG_WARNING, "loop.accept", "port %u cannot accept: %s", listener->port, strerrordesc_np(-fd));
+    rh_reactor *reactor = listener->reactor;
+    rh_reactor_log(reactor, RH_LOG_WARNING, "loop.accept", "port %u cannot accept: %s", listener->port,
+                   strerrordesc_np(-fd));
     rh_socket_accept(socket, false);
-    rh_timer_set(&listener->reactor->loop, &listener->pause, rh_time_after(rh_reactor_now(listener->reactor), ACCEPT_PAUSE));
+    rh_timer_set(&reactor->loop, &listener->pause, rh_time_after(rh_reactor_now(reactor), ACCEPT_PAUSE));
 }
 
 static void on_pause_end(void *user, rh_time now)
@@ -128,7 +132,8 @@ static rh_status open_listener(rh_tcp_listener *listener, const rh_listen_opts *
     return listener->socket ? RH_OK : refuse(error, RH_E_MEMORY, 0, opts, "out of memory");
 }
 
-rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *asked, rh_accept_fn fn, void *user, rh_listener **out, rh_error *error)
+rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *asked, rh_accept_fn fn, void *user, rh_listener **out,
+                            rh_error *error)
 {
     rh_reactor *reactor = rh_reactor_of(loop);
     *out = NULL;

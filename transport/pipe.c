@@ -74,13 +74,14 @@ static void on_timer(void *user, rh_time now)
     (void)now;
     rh_tcp_pipe *pipe = user;
     switch (pipe->state) {
-    case RH_PIPE_DIALING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, pipe->dial ? rh_dial_stage(pipe->dial) : "no connection in time"); break;
+    case RH_PIPE_DIALING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, rh_dial_stage(pipe->dial)); break;
     case RH_PIPE_HANDSHAKE: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, "the TLS handshake did not end in time"); break;
     case RH_PIPE_UP:
         if (pipe->broken) fall_os(pipe, pipe->broken);
         else rh_tls_session_rest(pipe);
         break;
-    case RH_PIPE_FLUSHING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, "the peer did not take the rest of the output in time"); break;
+    case RH_PIPE_FLUSHING: rh_tcp_pipe_fall(pipe, RH_E_TIMEOUT, 0, "the peer did not take the rest of the output in time");
+        break;
     default: rh_tcp_pipe_fall(pipe, RH_OK, 0, ""); break; /* ENDING: everything went, the peer is slow to leave */
     }
 }
@@ -196,6 +197,14 @@ void rh_tcp_pipe_rise(rh_tcp_pipe *pipe)
 
 /* -- service ----------------------------------------------------------------------------------- */
 
+static rh_error_class class_of(rh_status status)
+{
+    if (status == RH_OK) return RH_CLASS_NONE;
+    /* Another try may meet another network; another try with the same certificates meets the same refusal. */
+    bool is_of_machine = status >= RH_E_MEMORY && status < RH_E_TLS;
+    return is_of_machine || status == RH_E_TLS_TRUNCATED || status == RH_E_TIMEOUT ? RH_CLASS_RECONNECT : RH_CLASS_TERMINAL;
+}
+
 static void tell_down(rh_tcp_pipe *pipe)
 {
     if (!pipe->handler) return;
@@ -206,9 +215,7 @@ static void tell_down(rh_tcp_pipe *pipe)
     snprintf(words, sizeof words, "%s%s%s", who, *who ? ": " : "", pipe->words);
     rh_error_set(&error, pipe->error, NULL, pipe->error ? words : "");
     error.os_error = pipe->os_error;
-    bool lost = pipe->error >= RH_E_MEMORY && pipe->error < RH_E_TLS;
-    error.error_class = !pipe->error ? RH_CLASS_NONE : lost || pipe->error == RH_E_TLS_TRUNCATED || pipe->error == RH_E_TIMEOUT
-                                                     ? RH_CLASS_RECONNECT : RH_CLASS_TERMINAL;
+    error.error_class = class_of(pipe->error);
     pipe->handler->on_down(pipe->user, &pipe->pipe, &error);
 }
 
@@ -264,7 +271,8 @@ static void peer_of(const rh_pipe *base, char *text, size_t n)
 {
     const rh_tcp_pipe *pipe = (const rh_tcp_pipe *)base;
     rh_address address = { .n = sizeof address.storage };
-    if (pipe->socket && getpeername(pipe->socket->fd, (struct sockaddr *)&address.storage, &address.n) == 0) rh_address_text(&address, text, n);
+    bool is_known = pipe->socket && getpeername(pipe->socket->fd, (struct sockaddr *)&address.storage, &address.n) == 0;
+    if (is_known) rh_address_text(&address, text, n);
     else snprintf(text, n, "%s", pipe->peer);
 }
 

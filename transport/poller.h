@@ -16,12 +16,12 @@ typedef struct rh_poller rh_poller;
 typedef struct rh_socket rh_socket;
 
 typedef struct rh_socket_events {
-    void (*on_connect)(rh_socket *, int error);                          /* errno, 0: connected */
-    void (*on_accept)(rh_socket *, int fd);                              /* or -errno; it goes on accepting */
-    void (*on_receive)(rh_socket *, const uint8_t *bytes, ssize_t n);    /* lent for the call; 0: end; or -errno. Both end receiving */
-    void (*on_send)(rh_socket *, ssize_t n);                             /* or -errno: a send that was pending ended */
+    void (*on_connect)(rh_socket *, int error); /* errno, 0: connected */
+    void (*on_accept)(rh_socket *, int fd);     /* or -errno; it goes on accepting */
+    void (*on_receive)(rh_socket *, const uint8_t *bytes, ssize_t n); /* lent for the call. 0: end, or -errno: the last */
+    void (*on_send)(rh_socket *, ssize_t n);    /* or -errno: a send that was pending ended */
     void (*on_ready)(rh_socket *, bool readable, bool writable);
-    void (*on_closed)(rh_socket *);                                      /* the struct is freed behind it */
+    void (*on_closed)(rh_socket *);             /* the struct is freed behind it */
 } rh_socket_events;
 
 struct rh_socket {
@@ -52,13 +52,13 @@ typedef struct rh_poller_ops {
     bool (*has_unsubmitted)(const rh_poller *);
     void (*submit)(rh_poller *);
     void (*arm)(rh_poller *, rh_time at);       /* wakes at this moment; later ones may be armed already */
-    int (*fd)(rh_poller *, int bell);           /* for a host to poll: readable whenever there is something to wait for no longer. May be the bell itself */
+    int (*fd)(rh_poller *, int bell);           /* for a host: readable when a wait would not wait. May be the bell itself */
     void (*wake)(rh_poller *);                  /* a turn begins: the descriptor has done its work */
     void (*rest)(rh_poller *);                  /* a turn has ended: the descriptor speaks again */
     void (*connect)(rh_poller *, rh_socket *);  /* to socket->address */
     void (*update)(rh_poller *, rh_socket *);   /* the wants changed */
     ssize_t (*send)(rh_poller *, rh_socket *);  /* socket->message. Bytes gone at once, 0: pending, -errno */
-    void (*close)(rh_poller *, rh_socket *);    /* is_closing is set: let go; rh_socket_let_go() when nothing is in flight */
+    void (*close)(rh_poller *, rh_socket *);    /* cancel; rh_socket_let_go() when nothing is in flight */
 } rh_poller_ops;
 
 struct rh_poller {

@@ -16,7 +16,7 @@
 /* What a turn sent may be done at once; telling so now spares a host that polls a wake-up for it. */
 #define SETTLE_ROUNDS 4
 
-/* A record of TLS adds at most 22 bytes to 16 KiB (1.3) or 29 (1.2 with GCM): four full ones fit a buffer of 64 KiB and this. */
+/* A record of TLS adds 22 bytes to its 16 KiB (1.3), or 29 (1.2 with GCM): four full ones fit 64 KiB and this. */
 #define FRAME_BUFFER_SLACK 1024
 
 /* One send of TLS is gathered here before it is sealed, and one receive is opened into it. */
@@ -314,7 +314,7 @@ static rh_status destroy(rh_loop *loop)
     }
     if (status) {
         /* The kernel may still write to what is ours: a leak is the lesser evil. */
-        rh_reactor_log(reactor, RH_LOG_ERROR, "loop.destroy", "the loop was destroyed on a thread that is not its own; its memory is left");
+        rh_reactor_log(reactor, RH_LOG_ERROR, "loop.destroy", "destroyed on a thread that is not its own: its memory is left");
         return status;
     }
     free_reactor(reactor);
@@ -344,8 +344,8 @@ static const rh_loop_ops ops = {
 
 static void fill_defaults(rh_loop_opts *opts)
 {
-    static const rh_loop_opts defaults = { .receive_buffers = 16, .receive_bytes = 256 * 1024, .frame_buffers = 8, .max_frame = 64 * 1024,
-                                           .max_pipes = 4096, .posts = 256, .ring_entries = 256 };
+    static const rh_loop_opts defaults = { .receive_buffers = 16, .receive_bytes = 256 * 1024, .frame_buffers = 8,
+                                           .max_frame = 64 * 1024, .max_pipes = 4096, .posts = 256, .ring_entries = 256 };
     if (!opts->receive_buffers) opts->receive_buffers = defaults.receive_buffers;
     if (!opts->receive_bytes) opts->receive_bytes = defaults.receive_bytes;
     if (!opts->frame_buffers) opts->frame_buffers = defaults.frame_buffers;
@@ -370,7 +370,7 @@ static void make_poller(rh_reactor *reactor)
     if (reactor->opts.backend != RH_BACKEND_EPOLL) {
         reactor->poller = rh_ring_create(&reactor->opts, &reactor->allocator, &reactor->stats);
         if (reactor->poller) return;
-        rh_reactor_log(reactor, RH_LOG_INFO, "loop.epoll", "io_uring is not to be had (%s): the loop runs on epoll", strerrordesc_np(errno));
+        rh_reactor_log(reactor, RH_LOG_INFO, "loop.epoll", "io_uring is refused (%s): the loop runs on epoll", strerrordesc_np(errno));
     }
     reactor->poller = rh_epoll_create(&reactor->opts, &reactor->allocator, &reactor->stats);
 }
@@ -392,7 +392,8 @@ static rh_status furnish(rh_reactor *reactor, rh_error *error)
     reactor->plain_n = PLAIN_BYTES;
     reactor->plain = rh_reactor_alloc(reactor, reactor->plain_n);
     make_poller(reactor);
-    if (!reactor->plain || !reactor->poller) return refuse(error, RH_E_SYSTEM, "neither io_uring nor epoll, or no memory, for a loop");
+    if (!reactor->poller) return refuse(error, RH_E_SYSTEM, "neither io_uring nor epoll is to be had for a loop");
+    if (!reactor->plain) return refuse(error, RH_E_MEMORY, "no memory for a loop");
     reactor->bell_socket = rh_socket_open(reactor->poller, reactor->bell.fd, true, &bell_events, reactor);
     if (!reactor->bell_socket) return refuse(error, RH_E_MEMORY, "no memory for a loop");
     rh_socket_watch(reactor->bell_socket, POLLIN);
@@ -406,7 +407,8 @@ rh_status rh_loop_create(const rh_loop_opts *opts, rh_loop **out, rh_error *erro
     rh_loop_opts own = { .size = sizeof own };
     if (opts) rh_opts_copy(&own, sizeof own, opts, opts->size);
     fill_defaults(&own);
-    if (own.receive_buffers > 32768 || own.max_frame > (1u << 30) || own.ring_entries > 32768 || choose_backend(&own) != RH_OK)
+    bool is_sane = own.receive_buffers <= 32768 && own.max_frame <= 1u << 30 && own.ring_entries <= 32768;
+    if (!is_sane || choose_backend(&own) != RH_OK)
         return refuse(error, RH_E_ARGUMENT, "an option of the loop, or $RH_LOOP (epoll or uring), is out of its range");
     const rh_allocator *allocator = own.allocator ? own.allocator : &standard;
     rh_reactor *reactor = allocator->alloc(allocator->user, sizeof *reactor);

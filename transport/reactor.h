@@ -59,7 +59,9 @@ rh_time rh_reactor_now(rh_reactor *reactor);
 /** Something waits for the next turn: tells a host that polls. */
 void rh_reactor_call_turn(rh_reactor *reactor);
 
-rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler, void *user, rh_pipe **out);
-rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn fn, void *user, rh_listener **out, rh_error *error);
+rh_status rh_reactor_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler, void *user,
+                          rh_pipe **out);
+rh_status rh_reactor_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn fn, void *user, rh_listener **out,
+                            rh_error *error);
 
 #endif

@@ -105,7 +105,9 @@ static void cancel(struct ring *ring, rh_socket *socket, unsigned operation)
 static void update(rh_poller *poller, rh_socket *socket)
 {
     struct ring *ring = ring_of(poller);
-    bool receiving = socket->armed & BIT(RECEIVE), accepting = socket->armed & BIT(ACCEPT), watching = socket->armed & BIT(READY);
+    bool receiving = socket->armed & BIT(RECEIVE);
+    bool accepting = socket->armed & BIT(ACCEPT);
+    bool watching = socket->armed & BIT(READY);
     if (socket->wants_receive && !receiving && !socket->is_starved) receive(ring, socket);
     if (!socket->wants_receive && receiving) cancel(ring, socket, RECEIVE);
     if (socket->wants_accept && !accepting) accept_peers(ring, socket);
@@ -151,13 +153,18 @@ static void close_socket(rh_poller *poller, rh_socket *socket)
         if (socket->armed & BIT(operation)) cancel(ring, socket, operation);
 }
 
+static struct __kernel_timespec timespec_of(rh_time time)
+{
+    return (struct __kernel_timespec){ .tv_sec = (int64_t)(time / RH_SECONDS(1)), .tv_nsec = (long long)(time % RH_SECONDS(1)) };
+}
+
 static void arm(rh_poller *poller, rh_time at)
 {
     struct ring *ring = ring_of(poller);
     if (at >= ring->armed) return;
     bool pending = ring->armed != RH_TIME_NEVER;
     ring->armed = at;
-    ring->armed_at = (struct __kernel_timespec){ .tv_sec = (int64_t)(at / RH_SECONDS(1)), .tv_nsec = (long long)(at % RH_SECONDS(1)) };
+    ring->armed_at = timespec_of(at);
     struct io_uring_sqe *entry = next_entry(ring, NULL, TIMER);
     if (pending) {
         io_uring_prep_timeout_update(entry, &ring->armed_at, TIMER, IORING_TIMEOUT_ABS);
@@ -257,7 +264,7 @@ static int enter(struct ring *ring, rh_time timeout)
     ring->poller.stats->enters++;
     if (timeout == 0) return io_uring_submit_and_get_events(&ring->uring);
     if (timeout == RH_TIME_NEVER) return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, NULL, NULL);
-    struct __kernel_timespec time = { .tv_sec = (int64_t)(timeout / RH_SECONDS(1)), .tv_nsec = (long long)(timeout % RH_SECONDS(1)) };
+    struct __kernel_timespec time = timespec_of(timeout);
     return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &time, NULL);
 }
 
@@ -353,7 +360,9 @@ static int give_buffers(struct ring *ring)
     ring->memory = map((size_t)ring->count * ring->bytes);
     if (!ring->buffers || !ring->memory) return -ENOMEM;
     io_uring_buf_ring_init(ring->buffers);
-    struct io_uring_buf_reg registration = { .ring_addr = (uintptr_t)ring->buffers, .ring_entries = ring->count, .bgid = RECEIVE_GROUP };
+    struct io_uring_buf_reg registration = { .ring_addr = (uintptr_t)ring->buffers,
+                                             .ring_entries = ring->count,
+                                             .bgid = RECEIVE_GROUP };
     int result = io_uring_register_buf_ring(&ring->uring, &registration, 0);
     if (result < 0) return result;
     for (unsigned i = 0; i < ring->count; i++) give_buffer(ring, i);

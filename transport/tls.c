@@ -98,7 +98,8 @@ static BIO *open_pem(const char *file, rh_slice pem, rh_error *error)
 }
 
 /* Calls take for each certificate; answers how many there were, or -1 with the error told. */
-static int each_certificate(const char *file, rh_slice pem, SSL_CTX *context, int (*take)(SSL_CTX *, X509 *, int at), rh_error *error)
+static int each_certificate(const char *file, rh_slice pem, SSL_CTX *context, int (*take)(SSL_CTX *, X509 *, int at),
+                            rh_error *error)
 {
     BIO *bio = open_pem(file, pem, error);
     if (!bio) return -1;
@@ -134,8 +135,10 @@ static int take_own(SSL_CTX *context, X509 *certificate, int at)
 static rh_status load_authorities(SSL_CTX *context, const rh_tls_opts *opts, rh_error *error)
 {
     if (opts->ca_file || opts->ca_pem.p)
-        return each_certificate(opts->ca_file, opts->ca_pem, context, take_authority, error) < 0 ? RH_E_TLS_CERTIFICATE : RH_OK;
-    if (!opts->server && SSL_CTX_set_default_verify_paths(context) != 1) return refuse_ssl(error, "the system's authorities");
+        return each_certificate(opts->ca_file, opts->ca_pem, context, take_authority, error) < 0 ? RH_E_TLS_CERTIFICATE
+                                                                                                 : RH_OK;
+    if (!opts->server && SSL_CTX_set_default_verify_paths(context) != 1)
+        return refuse_ssl(error, "the system's authorities");
     ERR_clear_error();
     return RH_OK;
 }
@@ -144,7 +147,8 @@ static rh_status load_own(SSL_CTX *context, const rh_tls_opts *opts, rh_error *e
 {
     bool has_certificate = opts->cert_file || opts->cert_pem.p, has_key = opts->key_file || opts->key_pem.p;
     if (!has_certificate && !has_key && !opts->server) return RH_OK;
-    if (!has_certificate || !has_key) return refuse(error, RH_E_TLS_CERTIFICATE, "TLS", "a certificate and its key are needed, both");
+    if (!has_certificate || !has_key)
+        return refuse(error, RH_E_TLS_CERTIFICATE, "TLS", "a certificate and its key are needed, both");
     if (each_certificate(opts->cert_file, opts->cert_pem, context, take_own, error) < 0) return RH_E_TLS_CERTIFICATE;
     BIO *bio = open_pem(opts->key_file, opts->key_pem, error);
     if (!bio) return RH_E_TLS_CERTIFICATE;
@@ -266,7 +270,8 @@ rh_status rh_tls_create(const rh_tls_opts *asked, rh_tls **out, rh_error *error)
         return own.status;
     }
     if (opts->insecure && opts->log.on_log)
-        opts->log.on_log(opts->log.user, RH_LOG_WARNING, "tls.insecure", "server certificates are not verified: anybody may be at the other end");
+        opts->log.on_log(opts->log.user, RH_LOG_WARNING, "tls.insecure",
+                         "server certificates are not verified: anybody may be at the other end");
     *out = tls;
     return RH_OK;
 }

@@ -12,7 +12,8 @@
 
 #define SENDS_PER_TURN 8
 
-/* An idle connection does without libssl's two record buffers, some 34 KB; a busy one shall not allocate them over and over. */
+/* An idle connection does without libssl's two record buffers, some 34 KB; a busy one shall not make them anew for
+ * each record. */
 #define IDLE_TIME RH_SECONDS(10)
 
 static bool is_out_empty(const rh_tls_session *session) { return !session->out || session->out->start == session->out->n; }
@@ -37,16 +38,21 @@ static void fail(rh_tcp_pipe *pipe)
     rh_tcp_pipe_fall(pipe, status, 0, words);
 }
 
+static void look_again_later(rh_tcp_pipe *pipe)
+{
+    rh_tcp_pipe_deadline(pipe, rh_time_after(rh_reactor_now(pipe->reactor), IDLE_TIME));
+}
+
 static void stir(rh_tcp_pipe *pipe)
 {
-    if (!pipe->tls->is_busy && !pipe->timer.is_set) rh_tcp_pipe_deadline(pipe, rh_time_after(rh_reactor_now(pipe->reactor), IDLE_TIME));
+    if (!pipe->tls->is_busy && !pipe->timer.is_set) look_again_later(pipe);
     pipe->tls->is_busy = true;
 }
 
 void rh_tls_session_rest(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
-    if (session->is_busy) rh_tcp_pipe_deadline(pipe, rh_time_after(rh_reactor_now(pipe->reactor), IDLE_TIME));
+    if (session->is_busy) look_again_later(pipe);
     else SSL_free_buffers(session->ssl); /* which refuses by itself while a record is half read */
     session->is_busy = false;
 }
@@ -74,10 +80,13 @@ static void open_records(rh_tcp_pipe *pipe)
     rh_reactor *reactor = pipe->reactor;
     int result = 1;
     while (result > 0 && rh_pipe_takes_input(pipe)) {
-        size_t total = 0, got;
+        size_t total = 0;
         ERR_clear_error();
-        while (total < reactor->plain_n && (result = SSL_read_ex(session->ssl, reactor->plain + total, reactor->plain_n - total, &got)) > 0)
+        while (result > 0 && total < reactor->plain_n) {
+            size_t got = 0;
+            result = SSL_read_ex(session->ssl, reactor->plain + total, reactor->plain_n - total, &got);
             total += got;
+        }
         int why = SSL_get_error(session->ssl, result);
         bool is_over = why == SSL_ERROR_SSL || why == SSL_ERROR_SYSCALL;
         /* What came before the fault is still good. */
@@ -266,7 +275,8 @@ static bool furnish(rh_tls_session *session, const char *name)
     }
     SSL_set_connect_state(session->ssl);
     if (!set_name(session, name)) return false;
-    if (session->tls->session && strcmp(session->tls->session_name, session->name) == 0) SSL_set_session(session->ssl, session->tls->session);
+    const rh_tls *tls = session->tls;
+    if (tls->session && strcmp(tls->session_name, session->name) == 0) SSL_set_session(session->ssl, tls->session);
     return true;
 }
 

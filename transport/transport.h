@@ -2,14 +2,14 @@
  * ringhub/transport.h: moving bytes and waiting: the loop, timers, pipes over TCP and TLS, names.
  *
  * It knows no AMQP. It has one thread, no lock and no hidden state: everything made on a loop is used on the
- * loop's thread, except rh_loop_post(). No callback ever comes from inside a call that submits work; all
- * come from rh_loop_run(), rh_loop_turn() and rh_loop_destroy(). It never raises SIGPIPE, prints or exits.
+ * loop's thread, except rh_loop_post(). No callback ever comes from inside a call that submits work; all come
+ * from rh_loop_run(), rh_loop_turn() and rh_loop_destroy(). It never raises SIGPIPE, prints or exits.
  *
- * Loops are abstract: io_uring, epoll and simulated ones fill in the same table (rh_loop_ops), and whoever
- * uses a loop cannot tell which it is.
+ * Loops are abstract: io_uring, epoll and simulated ones fill in the same table (rh_loop_ops), and whoever uses
+ * a loop cannot tell which it is.
  *
- * After a pipe is up nothing on the way of a byte allocates (libssl's own records apart); pools are sized
- * at rh_loop_create() and grow only to what was needed at once.
+ * After a pipe is up nothing on the way of a byte allocates (libssl's own records apart); pools are sized at
+ * rh_loop_create() and grow only to what was needed at once.
  */
 #ifndef RH_TRANSPORT_H
 #define RH_TRANSPORT_H
@@ -37,9 +37,9 @@ typedef enum rh_loop_backend {
 } rh_loop_backend;
 
 /**
- * Copied by create. Zero or NULL is the default named behind the field. With the defaults a loop takes
- * about 1 MiB, and up to 4 MiB more of receive buffers when bulk comes in: their pages are touched as far as
- * they are filled.
+ * Copied by create. Zero or NULL is the default named behind the field. With the defaults a loop takes about 1
+ * MiB, and up to 4 MiB more of receive buffers when bulk comes in: their pages are touched as far as they are
+ * filled.
  */
 typedef struct rh_loop_opts {
     size_t size; /* sizeof(rh_loop_opts): RH_LOOP_OPTS() fills it */
@@ -81,19 +81,22 @@ RH_API void rh_loop_stop(rh_loop *loop);
 
 /**
  * A descriptor for the poll, select or epoll of a host that has a loop of its own: readable when a turn has
- * work to do (input, an expired timer, a posted function, something submitted outside a turn), else
- * not. When it is, call rh_loop_run(loop, RH_NOWAIT). Never read from it. To be called on the loop's thread.
+ * work to do (input, an expired timer, a posted function, something submitted outside a turn), else not. When
+ * it is, call rh_loop_run(loop, RH_NOWAIT). Never read from it. To be called on the loop's thread.
  */
 RH_API int rh_loop_fd(rh_loop *loop);
 
 /**
- * Calls fn(user) from the next turn, waking the loop if it sleeps. The only call of this header that any
- * thread may make. Calls of one thread keep their order. RH_AGAIN: `posts` of them wait already.
- * What is still waiting when the loop is destroyed is called by rh_loop_destroy().
+ * Calls fn(user) from the next turn, waking the loop if it sleeps. The only call of this header that any thread
+ * may make. Calls of one thread keep their order. RH_AGAIN: `posts` of them wait already. What is still waiting
+ * when the loop is destroyed is called by rh_loop_destroy().
  */
 RH_API RH_NODISCARD rh_status rh_loop_post(rh_loop *loop, void (*fn)(void *user), void *user);
 
-/** Monotonic, counts time asleep. Inside a turn it is the time the turn began or last woke: equal calls, one answer. */
+/**
+ * Monotonic, counts time asleep. Inside a turn it is the time the turn began or last woke: equal calls, one
+ * answer.
+ */
 RH_API rh_time rh_loop_now(rh_loop *loop);
 
 /** Milliseconds since 1970-01-01 UTC. May jump. */
@@ -123,16 +126,17 @@ RH_API void rh_loop_stats_read(const rh_loop *loop, rh_loop_stats *stats);
 
 /**
  * Cuts every pipe (each on_down comes, with RH_E_CANCELLED, from inside this call), closes the listeners and
- * waits until the kernel has let go of all memory, which is at once. Timers that are set are forgotten. RH_E_REENTRANT inside a
- * callback: then nothing happened. NULL is allowed.
+ * waits until the kernel has let go of all memory, which is at once. Timers that are set are forgotten.
+ * RH_E_REENTRANT inside a callback: then nothing happened. NULL is allowed.
  */
 RH_API rh_status rh_loop_destroy(rh_loop *loop);
 
 /* -- timers ----------------------------------------------------------------------------------- */
 
 /**
- * A moment, kept inside its owner; zeroed before its first use. fn may be called with the timer set anew, cancelled, or its memory freed by
- * fn itself. Timers that are due come in the order of their times, equal times in the order of setting.
+ * A moment, kept inside its owner; zeroed before its first use. fn may be called with the timer set anew,
+ * cancelled, or its memory freed by fn itself. Timers that are due come in the order of their times, equal
+ * times in the order of setting.
  */
 typedef struct rh_timer {
     void (*fn)(void *user, rh_time now);
@@ -144,7 +148,10 @@ typedef struct rh_timer {
     struct rh_timer *child, *next, *back;
 } rh_timer;
 
-/** Calls timer->fn at `at`, instead of any moment set before. RH_TIME_NEVER cancels. A past time comes with the next turn. */
+/**
+ * Calls timer->fn at `at`, instead of any moment set before. RH_TIME_NEVER cancels. A past time comes with the
+ * next turn.
+ */
 RH_API void rh_timer_set(rh_loop *loop, rh_timer *timer, rh_time at);
 
 /** It will not be called. Nothing happens when it was not set. */
@@ -158,9 +165,9 @@ RH_API void rh_timer_cancel(rh_loop *loop, rh_timer *timer);
  * Input: frames are handed over whole, in place where they lie in one receive buffer; a frame that spans two is
  * completed in a buffer of the loop's first. Nothing is lost or reordered.
  *
- * Output: whatever output() lends is sent in order. Lent memory must stay as it is until sent() counted it
- * or on_down came: the kernel may be reading it. There is no other way to get rid of a pipe: close it,
- * and wait for on_down, which comes at the latest from inside rh_loop_destroy().
+ * Output: whatever output() lends is sent in order. Lent memory must stay as it is until sent() counted it or
+ * on_down came: the kernel may be reading it. There is no other way to get rid of a pipe: close it, and wait
+ * for on_down, which comes at the latest from inside rh_loop_destroy().
  *
  * Inside every callback all calls of this header are allowed but those that turn or destroy the loop.
  */
@@ -168,41 +175,49 @@ typedef struct rh_pipe_handler {
     /* Connected, and with TLS: verified. Output is asked for right after it, input follows. */
     void (*on_up)(void *user, rh_pipe *pipe);
 
-    /* The size of the frame that begins at bytes; 0 when n bytes are too few to tell, which 8 never are. A frame larger
-     * than max_frame is handed over as far as it came, for the owner to refuse. */
+    /* The size of the frame that begins at bytes; 0 when n bytes are too few to tell, which 8 never are. A
+     * frame larger than max_frame is handed over as far as it came, for the owner to refuse. */
     size_t (*frame_size)(void *user, const uint8_t *bytes, size_t n);
 
-    /* n bytes that are one or more whole frames, lent for the call. Answers how many it used; fewer only at the end
-     * of a frame and only when wants_input() is false from now on, or after it closed the pipe. */
+    /* n bytes that are one or more whole frames, lent for the call. Answers how many it used; fewer only at the
+     * end of a frame and only when wants_input() is false from now on, or after it closed the pipe. */
     size_t (*input)(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n);
 
-    /* False holds input back until rh_pipe_wake() or sent(); then it is asked again. The peer feels it through TCP's window. */
+    /* False holds input back until rh_pipe_wake() or sent(); then it is asked again. The peer feels it through
+     * TCP's window. */
     bool (*wants_input)(void *user);
 
-    /* At most max pieces to send now, in order; answers how many, 0 for nothing. Asked after rh_pipe_wake() and on_up(), and again
-     * after everything that was lent has been counted by sent(). */
+    /* At most max pieces to send now, in order; answers how many, 0 for nothing. Asked after rh_pipe_wake() and
+     * on_up(), and again after everything that was lent has been counted by sent(). */
     size_t (*output)(void *user, rh_iov *iov, size_t max);
 
     /* The first n bytes of what is lent are needed no more. */
     void (*sent)(void *user, size_t n);
 
-    /* The last callback of this pipe: nothing is lent any more and the handle is dead. RH_OK only after rh_pipe_close(pipe,
-     * true) that could send everything; RH_E_CANCELLED after rh_pipe_close(pipe, false) and rh_loop_destroy(); else
-     * what went wrong: RH_E_CONNECTION_LOST also for a peer that closed first. */
+    /* The last callback of this pipe: nothing is lent any more and the handle is dead. RH_OK only after
+     * rh_pipe_close(pipe, true) that could send everything; RH_E_CANCELLED after rh_pipe_close(pipe, false)
+     * and rh_loop_destroy(); else what went wrong: RH_E_CONNECTION_LOST also for a peer that closed first. */
     void (*on_down)(void *user, rh_pipe *pipe, const rh_error *error);
 } rh_pipe_handler;
 
-/** There is output, or input is wanted again: looked at in this turn, or in the next one outside of a turn. Cheap, idempotent. */
+/**
+ * There is output, or input is wanted again: looked at in this turn, or in the next one outside of a turn.
+ * Cheap, idempotent.
+ */
 RH_API void rh_pipe_wake(rh_pipe *pipe);
 
 /**
- * Ends the pipe; on_down comes later, from the loop. flush: what output() still offers is sent first, then TLS's
- * close_notify and TCP's end of stream, and the peer is given a moment to end its side (5 seconds for all of it, one
- * for the last part). Without: cut now. Input is not handed over any more in either case. May be called again to cut what is flushing.
+ * Ends the pipe; on_down comes later, from the loop. flush: what output() still offers is sent first, then
+ * TLS's close_notify and TCP's end of stream, and the peer is given a moment to end its side (5 seconds for all
+ * of it, one for the last part). Without: cut now. Input is not handed over any more in either case. May be
+ * called again to cut what is flushing.
  */
 RH_API void rh_pipe_close(rh_pipe *pipe, bool flush);
 
-/** The peer's address, "192.0.2.1:5671" or "[2001:db8::1]:5671", or what was dialed while there is none. Cut to n. */
+/**
+ * The peer's address, "192.0.2.1:5671" or "[2001:db8::1]:5671", or what was dialed while there is none; cut to n
+ * bytes.
+ */
 RH_API void rh_pipe_peer(const rh_pipe *pipe, char *text, size_t n);
 
 /* -- dialing ---------------------------------------------------------------------------------- */
@@ -222,14 +237,15 @@ typedef struct rh_dial_opts {
 
 /**
  * Begins to connect: the name is resolved on the loop, its addresses race (IPv6 and IPv4 in turn, a new one
- * every 250 ms or as soon as one failed; the first that answers wins), then TLS. on_up or on_down tells: RH_E_NAME,
- * RH_E_REFUSED, RH_E_UNREACHABLE, RH_E_TIMEOUT, RH_E_TLS and its kin, each with words that name host, port and reason.
+ * every 250 ms or as soon as one failed; the first that answers wins), then TLS. on_up or on_down tells:
+ * RH_E_NAME, RH_E_REFUSED, RH_E_UNREACHABLE, RH_E_TIMEOUT, RH_E_TLS and its kin, each with words that name
+ * host, port and reason.
  *
- * handler is kept by reference, *out may be NULL. At once it refuses only with RH_E_ARGUMENT, RH_E_LIMIT (max_pipes), RH_E_MEMORY,
- * RH_E_CANCELLED (the loop is being destroyed); then no callback comes.
+ * handler is kept by reference, *out may be NULL. At once it refuses only with RH_E_ARGUMENT, RH_E_LIMIT
+ * (max_pipes), RH_E_MEMORY, RH_E_CANCELLED (the loop is being destroyed); then no callback comes.
  */
-RH_API RH_NODISCARD rh_status rh_loop_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler, void *user,
-                                           rh_pipe **out);
+RH_API RH_NODISCARD rh_status rh_loop_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler,
+                                           void *user, rh_pipe **out);
 
 /* -- listening -------------------------------------------------------------------------------- */
 
@@ -245,14 +261,14 @@ typedef struct rh_listen_opts {
 #define RH_LISTEN_OPTS(...) (&(rh_listen_opts){ .size = sizeof(rh_listen_opts), __VA_ARGS__ })
 
 /**
- * A peer came. The pipe has no owner yet: call rh_pipe_adopt() or rh_pipe_close() before returning, else it is cut. With TLS the handshake
- * follows; on_up says that it is through.
+ * A peer came. The pipe has no owner yet: call rh_pipe_adopt() or rh_pipe_close() before returning, else it is
+ * cut. With TLS the handshake follows; on_up says that it is through.
  */
 typedef void (*rh_accept_fn)(void *user, rh_pipe *pipe);
 
 /** On failure *out is NULL and error (may be NULL) names the address and the reason. */
-RH_API RH_NODISCARD rh_status rh_loop_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn fn, void *user, rh_listener **out,
-                                             rh_error *error);
+RH_API RH_NODISCARD rh_status rh_loop_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn fn, void *user,
+                                             rh_listener **out, rh_error *error);
 
 /** Gives an accepted pipe its owner; only inside rh_accept_fn. on_up comes later, also on plain TCP. */
 RH_API void rh_pipe_adopt(rh_pipe *pipe, const rh_pipe_handler *handler, void *user);
@@ -265,15 +281,15 @@ RH_API void rh_listener_close(rh_listener *listener);
 /* -- TLS -------------------------------------------------------------------------------------- */
 
 /**
- * One side's certificates and rules, shared by any number of pipes of any loop of one thread. TLS 1.2 or later. A client verifies the
- * chain and the name, always, unless `insecure`.
+ * One side's certificates and rules, shared by any number of pipes of any loop of one thread. TLS 1.2 or later.
+ * A client verifies the chain and the name, always, unless `insecure`.
  */
 typedef struct rh_tls_opts {
     size_t      size;   /* sizeof(rh_tls_opts): RH_TLS_OPTS() fills it */
     bool        server; /* needs a certificate and its key */
     bool        insecure; /* client: believe any certificate; said in the log */
-    const char *ca_file;  /* PEM. A client without ca_file and ca_pem trusts the system's ($SSL_CERT_FILE, $SSL_CERT_DIR). A server with one asks for a client certificate */
-    rh_slice    ca_pem;
+    const char *ca_file;  /* PEM: whom to trust. A client with neither trusts the system's ($SSL_CERT_FILE, */
+    rh_slice    ca_pem;   /*   $SSL_CERT_DIR); a server with one demands a certificate of its clients */
     const char *cert_file; /* PEM: our certificate first, then its chain; with key_file */
     const char *key_file;
     rh_slice    cert_pem; /* the same from memory */
@@ -284,7 +300,10 @@ typedef struct rh_tls_opts {
 
 #define RH_TLS_OPTS(...) (&(rh_tls_opts){ .size = sizeof(rh_tls_opts), __VA_ARGS__ })
 
-/** RH_E_TLS_CERTIFICATE with the file's name and OpenSSL's words; RH_E_IO when a file cannot be read. error may be NULL. */
+/**
+ * RH_E_TLS_CERTIFICATE with the file's name and OpenSSL's words; RH_E_IO when a file cannot be read. error may
+ * be NULL.
+ */
 RH_API RH_NODISCARD rh_status rh_tls_create(const rh_tls_opts *opts, rh_tls **out, rh_error *error);
 
 /** The handle is dead; pipes and listeners that use it keep what they need. NULL is allowed. */
@@ -294,17 +313,18 @@ RH_API void rh_tls_destroy(rh_tls *tls);
 #define RH_TLS_PEM_MAX 4096
 
 /**
- * Makes a throw-away certificate (P-256, one year, signed by itself; trust it by giving it as ca_pem) for DNS:name, DNS:localhost,
- * IP:127.0.0.1 and IP:::1. name NULL: localhost. Both texts end with a zero. RH_E_SPACE when a buffer is too small.
+ * Makes a throw-away certificate (P-256, one year, signed by itself; trust it by giving it as ca_pem) for
+ * DNS:name, DNS:localhost, IP:127.0.0.1 and IP:::1. name NULL: localhost. Both texts end with a zero.
+ * RH_E_SPACE when a buffer is too small.
  */
-RH_API RH_NODISCARD rh_status rh_tls_self_signed(const char *name, char *cert_pem, size_t cert_n, char *key_pem, size_t key_n,
-                                                 rh_error *error);
+RH_API RH_NODISCARD rh_status rh_tls_self_signed(const char *name, char *cert_pem, size_t cert_n, char *key_pem,
+                                                 size_t key_n, rh_error *error);
 
 /* -- making another kind of loop -------------------------------------------------------------- */
 
 /**
- * What a loop is. The calls above go straight to this table; they check nothing but what is said here.
- * A loop of another kind (the simulator's) begins its own struct with struct rh_loop, its pipes with struct rh_pipe,
+ * What a loop is. The calls above go straight to this table; they check nothing but what is said here. A loop
+ * of another kind (the simulator's) begins its own struct with struct rh_loop, its pipes with struct rh_pipe,
  * its listeners with struct rh_listener.
  */
 typedef struct rh_loop_ops {
