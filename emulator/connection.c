@@ -3,10 +3,11 @@
 
 #include <stdio.h>
 
-/* One client may have a link, and a session, for each partition of a hub in each direction; a session and a link
- * cost about 3 KiB together. Readers send a delivery an event, and a slot is taken until its bytes have left. */
-#define SESSIONS     128
-#define LINKS        256
+/* One client may have a link, and a session, for each partition of the largest hub, and some besides. Slots are memory only
+ * once they are used: about 3 KiB for a session and a link. Readers send a delivery an event, and a slot is taken until
+ * its bytes have left. */
+#define SESSIONS     (RH_EMULATOR_PARTITIONS_MAX + 64)
+#define LINKS        (2 * SESSIONS)
 #define DELIVERIES   1024
 #define OUTPUT_BYTES (64u * 1024)
 
@@ -280,7 +281,9 @@ static bool make_engine(rh_emu_connection *connection)
         .sasl             = RH_SASL_ANONYMOUS, /* a server that speaks SASL offers all four */
     };
     connection->arena_n = rh_engine_size(&opts);
-    connection->arena   = connection->arena_n ? rh_emu_alloc(connection->emulator, connection->arena_n) : NULL;
+    /* Not zeroed: the engine touches of its memory what it uses, and the rest stays the operating system's. */
+    const rh_allocator *allocator = connection->emulator->allocator;
+    connection->arena = connection->arena_n ? allocator->alloc(allocator->user, connection->arena_n) : NULL;
     if (connection->arena) connection->engine = rh_engine_init(connection->arena, connection->arena_n, &opts, &engine_handler, connection);
     return connection->engine != NULL;
 }

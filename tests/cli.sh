@@ -32,7 +32,7 @@ pipe() { # name connection extra...
 }
 
 certificates "$work"
-emulator_start "$work" --hub plain --hub tls --hub odd:1 --hub big:1 --hub info:3 --hub order:1 \
+emulator_start "$work" --hub plain --hub tls --hub odd:1 --hub big:1 --hub info:3 --hub order:1 --hub wide:1024 \
     --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
 rule="SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 plain="Endpoint=sb://127.0.0.1:$plain_port;$rule;UseDevelopmentEmulator=true"
@@ -64,6 +64,9 @@ same "the key comes back" "device-42" "$("$ringhub" receive -c "$plain" -e info 
 same "info lists the partitions" 3 "$("$ringhub" info -c "$plain" -e info | grep -cE '^ *[012] ')"
 same "info as JSON" 3 "$("$ringhub" info -c "$plain" -e info --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["partitions"]))' 2>/dev/null || "$ringhub" info -c "$plain" -e info --json | grep -o '"id"' | wc -l)"
 same "the environment names the hub" 3 "$(EVENT_HUB_CONNECTION_STRING="$plain;EntityPath=info" "$ringhub" info | grep -cE '^ *[012] ')"
+
+echo far | "$ringhub" send -c "$plain" -e wide -p 1023 2>/dev/null
+same "one receiver reads 1024 partitions" far "$(timeout 20 "$ringhub" receive -c "$plain" -e wide --count 1 2>/dev/null)"
 
 # A time-out before the count is a failure; without a count it is the end of watching.
 refused "fewer events than counted" 1 RH_E_TIMEOUT "0 of 5" "$ringhub" receive -c "$plain" -e order --from latest --count 5 --timeout 1
