@@ -247,6 +247,7 @@ static void take_open(rh_engine *engine, rh_slice body)
     rh_amqp_open open;
     if (!rh_connection_decode(engine, RH_AMQP_OPEN, body, &open)) return;
     step(engine, THEY_OPEN);
+    engine->out.held = false; /* also for a close that this open may cost */
     if ((open.has & RH_HAS_OPEN_MAX_FRAME_SIZE) && open.max_frame_size < MIN_MAX_FRAME_SIZE) {
         rh_connection_fail(engine, RH_E_INVALID_FIELD, "max-frame-size is below 512");
         return;
@@ -257,7 +258,6 @@ static void take_open(rh_engine *engine, rh_slice body)
         .max_frame_size   = open.max_frame_size,
         .idle_time_out_ms = (open.has & RH_HAS_OPEN_IDLE_TIME_OUT) ? open.idle_time_out : 0,
     };
-    engine->out.held = false;
     if (engine->biggest_sent > open.max_frame_size) {
         rh_connection_fail(engine, RH_E_FRAME_SIZE, "the peer's frames are smaller than an attach that is on its way");
         return;

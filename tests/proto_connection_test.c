@@ -356,6 +356,20 @@ Test(connection, a_broken_peer_that_never_closes_is_left_after_five_seconds)
     peer_free(peer);
 }
 
+/* The attach is above 512 bytes, so it and all behind it waited for this open. */
+Test(connection, an_open_that_is_refused_does_not_hold_the_close_back)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    char         name[506];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, name, false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 100, 0);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), "amqp:invalid-field");
+    peer_free(peer);
+}
+
 Test(connection, a_close_that_has_not_left_survives_a_broken_frame)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS());
