@@ -54,6 +54,21 @@ Test(dial, a_name_that_does_not_exist_is_told)
     }
 }
 
+Test(dial, names_below_localhost_need_no_server)
+{
+    static const char *const hosts[] = { "localhost", "LocalHost.", "bus.localhost" };
+    for (each_backend(backend)) {
+        for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+            struct wire wire = { .loop = NULL };
+            wire_open(&wire, backend, NULL);
+            wire_dial(&wire, &wire.client, RH_DIAL_OPTS(.host = hosts[i], .port = rh_listener_port(wire.listener)));
+            cr_assert(wire_until(&wire, wire.client.is_up || wire.client.is_down));
+            cr_expect(wire.client.is_up, "%s: %s", hosts[i], wire.client.error.description);
+            wire_close(&wire);
+        }
+    }
+}
+
 Test(dial, a_name_leads_to_the_address_that_answers)
 {
     for (each_backend(backend)) {

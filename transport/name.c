@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <strings.h>
 
 /* As many as a race has runners; a query rarely talks to more than two servers over two families at once. */
 enum { ADDRESSES_MAX = 16, SOCKETS_MAX = 16 };
@@ -144,6 +145,14 @@ static int ask(rh_query *query, const char *host)
     return ARES_SUCCESS;
 }
 
+/* [RFC 6761, 6.3] This name and those below it are this machine, whatever files and servers say, or if there are none. */
+static bool is_localhost(const char *host)
+{
+    size_t n = strlen(host);
+    if (n > 0 && host[n - 1] == '.') n--;
+    return n >= 9 && strncasecmp(host + n - 9, "localhost", 9) == 0 && (n == 9 || host[n - 10] == '.');
+}
+
 rh_query *rh_query_start(rh_reactor *reactor, const char *host, uint16_t port, rh_answer_fn fn, void *user)
 {
     rh_query *query = rh_reactor_alloc(reactor, sizeof *query);
@@ -152,6 +161,10 @@ rh_query *rh_query_start(rh_reactor *reactor, const char *host, uint16_t port, r
     if (rh_address_parse(&query->addresses[0], host, port)) {
         query->count = 1;
         query->is_answered = true;
+    } else if (is_localhost(host)) {
+        query->count = 2;
+        query->is_answered = rh_address_parse(&query->addresses[0], "127.0.0.1", port) &&
+                             rh_address_parse(&query->addresses[1], "::1", port);
     } else if (ask(query, host) == ARES_ENOMEM) {
         rh_reactor_free(reactor, query, sizeof *query);
         return NULL;
