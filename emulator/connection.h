@@ -8,7 +8,7 @@
 #include "proto/proto.h"
 
 /* A connection's tokens. The official clients put one for each link; nobody has a use for more. */
-#define RH_EMU_TOKENS_MAX 1024
+#define RH_EMU_TOKENS_MAX (2 * RH_EMULATOR_PARTITIONS_MAX)
 
 typedef struct rh_emu_connection rh_emu_connection;
 typedef struct rh_emu_link       rh_emu_link;
