@@ -192,6 +192,35 @@ Test(delivery, an_outcome_waits_until_nothing_is_lent)
     peer_free(peer);
 }
 
+/* The pipe gives the pieces back one by one; only with the last of them may the owner have the payload again. */
+Test(delivery, an_outcome_waits_for_every_piece_that_is_lent)
+{
+    struct peer   *peer    = sender_peer(512, 10);
+    static uint8_t large[1500];
+    rh_slice       parts[] = { rh_slice_of(large, 700), rh_slice_of(large, 1), rh_slice_of(large, 799) };
+    rh_iov         iov[64];
+    for (int aborted = 0; aborted < 2; aborted++) {
+        rh_delivery *delivery;
+        rh_transfer  transfer = { .parts = parts, .part_count = 3, .settled = !aborted };
+        uint32_t     before   = peer->end.count[ON_OUTCOME];
+        cr_assert_eq(rh_link_send(peer->end.link, &transfer, &delivery), RH_OK);
+        uint32_t pieces = 0;
+        rh_engine_output(peer->end.engine, iov, aborted ? 3 : 64);
+        if (aborted) cr_assert_eq(rh_delivery_abort(delivery), RH_OK, "half of it is cut");
+        while (rh_engine_output(peer->end.engine, iov, 1) == 1) {
+            bool ours = (const uint8_t *)iov->p >= large && (const uint8_t *)iov->p < large + sizeof large;
+            if (ours) cr_expect_eq(peer->end.count[ON_OUTCOME], before, "piece %u is still lent", pieces);
+            pieces += ours;
+            rh_engine_sent(peer->end.engine, iov->n, peer->now);
+            rh_engine_tick(peer->end.engine, peer->now);
+        }
+        cr_expect_gt(pieces, 2);
+        cr_expect_eq(peer->end.count[ON_OUTCOME], before + 1);
+        cr_expect_eq(peer->end.outcomes[aborted ? RH_DROPPED : RH_SENT], 1);
+    }
+    peer_free(peer);
+}
+
 Test(delivery, words_that_must_be_kept_are_cut_between_characters)
 {
     for (size_t shift = 0; shift < 2; shift++) {
