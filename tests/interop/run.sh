@@ -93,6 +93,9 @@ every_type() { # name connection
 }
 
 if ! cmp -s $here/package-lock.json $here/node_modules/.installed; then
+    # Debian's Node trusts only the authorities it was built with; the machine's own count too.
+    : "${NODE_EXTRA_CA_CERTS:=/etc/ssl/certs/ca-certificates.crt}"
+    export NODE_EXTRA_CA_CERTS
     (cd $here && npm ci --ignore-scripts) && cp $here/package-lock.json $here/node_modules/.installed || exit 1
 fi
 
