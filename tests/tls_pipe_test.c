@@ -247,6 +247,22 @@ Test(tls, closing_with_flush_delivers_everything_first)
     }
 }
 
+Test(tls, an_owner_may_cut_while_it_is_asked_for_output_or_told_of_it)
+{
+    for (each_backend(backend))
+        for (int in_sent = 0; in_sent < 2; in_sent++) {
+            struct wire wire = { .loop = NULL };
+            open_trusting(&wire, backend, NULL);
+            wire_connect(&wire);
+            wire.client.cuts_in_sent = in_sent;
+            wire.client.cuts_in_output = !in_sent;
+            wire_say_many(&wire.client, 100, 60000);
+            cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+            cr_expect_eq(wire.client.error.status, RH_E_CANCELLED);
+            wire_close(&wire);
+        }
+}
+
 Test(tls, a_second_connection_resumes_the_session)
 {
     for (each_backend(backend)) {

@@ -245,6 +245,23 @@ Test(pipe, an_owner_may_close_inside_any_callback)
     }
 }
 
+Test(pipe, an_owner_may_cut_while_it_is_asked_for_output_or_told_of_it)
+{
+    for (each_backend(backend))
+        for (int in_sent = 0; in_sent < 2; in_sent++) {
+            struct wire wire = { .loop = NULL };
+            wire_open(&wire, backend, NULL);
+            wire_connect(&wire);
+            wire.client.cuts_in_sent = in_sent;
+            wire.client.cuts_in_output = !in_sent;
+            wire_say_many(&wire.client, 100, 60000);
+            cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+            cr_expect_eq(wire.client.error.status, RH_E_CANCELLED);
+            if (!in_sent) cr_expect_eq(wire.server.bytes_in, 0, "what is lent while it cuts never leaves");
+            wire_close(&wire);
+        }
+}
+
 Test(pipe, an_abort_is_felt_by_both)
 {
     for (each_backend(backend)) {

@@ -71,6 +71,7 @@ static size_t output(void *user, rh_iov *iov, size_t max)
         iov[count++] = (rh_iov){ end->out + end->lent, n };
         end->lent += n;
     }
+    if (end->cuts_in_output && count) rh_pipe_close(end->pipe, false);
     return count;
 }
 
@@ -83,6 +84,7 @@ static void sent(void *user, size_t n)
     /* What came back may be anything from now on. */
     memset(end->out + end->gone - n, 0xdd, n);
     if (end->gone == end->said) end->gone = end->lent = end->said = 0;
+    if (end->cuts_in_sent) rh_pipe_close(end->pipe, false);
 }
 
 static void on_down(void *user, rh_pipe *pipe, const rh_error *error)

@@ -17,6 +17,7 @@ struct end {
     rh_pipe  *pipe;
     bool      echoes, deaf; /* deaf: wants no input */
     bool      closes_at_up, closes_at_frame;
+    bool      cuts_in_sent, cuts_in_output;
     bool      refuses_frames; /* expects bytes that are no frame, and closes */
     uint64_t  stops_every;    /* becomes deaf after so many frames; 0: never */
     size_t    refused;

@@ -61,9 +61,9 @@ static void answer(rh_query *query)
 
 static void plan_timeout(rh_query *query, rh_time now)
 {
-    struct timeval most = { .tv_sec = TRY_MS / 1000 }, wait;
-    ares_timeout(query->channel, &most, &wait);
-    rh_time delay = RH_SECONDS(wait.tv_sec) + RH_US(wait.tv_usec);
+    struct timeval most = { .tv_sec = TRY_MS / 1000 }, room;
+    const struct timeval *wait = ares_timeout(query->channel, &most, &room); /* one of the two */
+    rh_time delay = RH_SECONDS(wait->tv_sec) + RH_US(wait->tv_usec);
     /* c-ares counts in milliseconds: a moment too early would spin. */
     rh_timer_set(&query->reactor->loop, &query->timer, rh_time_after(now, delay + RH_MS(1)));
 }

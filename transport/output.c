@@ -7,15 +7,22 @@
 /* How often a fast receiver may be fed before other pipes have their turn. */
 #define SENDS_PER_TURN 8
 
-bool rh_pipe_lend(rh_tcp_pipe *pipe)
+static bool has_lent(rh_tcp_pipe *pipe)
 {
     while (pipe->at < pipe->count && pipe->iov[pipe->at].n == 0) pipe->at++;
-    if (pipe->at < pipe->count) return true;
-    if (pipe->state != RH_PIPE_UP && pipe->state != RH_PIPE_FLUSHING) return false;
+    return pipe->at < pipe->count;
+}
+
+static bool is_open(const rh_tcp_pipe *pipe) { return pipe->state == RH_PIPE_UP || pipe->state == RH_PIPE_FLUSHING; }
+
+bool rh_pipe_lend(rh_tcp_pipe *pipe)
+{
+    /* Asked again behind each callback: sent() and output() may cut the pipe, and its socket takes no send then. */
+    if (!is_open(pipe)) return false;
+    if (has_lent(pipe)) return true;
     pipe->at = 0;
     pipe->count = (uint32_t)pipe->handler->output(pipe->user, pipe->iov, RH_PIPE_PIECES);
-    while (pipe->at < pipe->count && pipe->iov[pipe->at].n == 0) pipe->at++;
-    return pipe->at < pipe->count;
+    return is_open(pipe) && has_lent(pipe);
 }
 
 void rh_pipe_use(rh_tcp_pipe *pipe, size_t n)

@@ -34,6 +34,7 @@ struct ring {
     uint8_t         *memory;
     uint32_t         count, bytes;
     rh_socket       *starved; /* found no buffer: receive again when one is back */
+    rh_socket       *early;   /* want something before the first turn: nothing can be submitted yet */
 };
 
 static struct ring *ring_of(rh_poller *poller) { return (struct ring *)poller; }
@@ -102,9 +103,22 @@ static void cancel(struct ring *ring, rh_socket *socket, unsigned operation)
     tag(entry, socket, CANCEL);
 }
 
+/* A ring that is not enabled takes no submissions, and its queue may be shorter than what is wanted by then. */
+static void keep_for_later(struct ring *ring, rh_socket *socket)
+{
+    for (rh_socket *early = ring->early; early; early = early->next)
+        if (early == socket) return;
+    socket->next = ring->early;
+    ring->early = socket;
+}
+
 static void update(rh_poller *poller, rh_socket *socket)
 {
     struct ring *ring = ring_of(poller);
+    if (!ring->is_enabled) {
+        keep_for_later(ring, socket);
+        return;
+    }
     bool receiving = socket->armed & BIT(RECEIVE);
     bool accepting = socket->armed & BIT(ACCEPT);
     bool watching = socket->armed & BIT(READY);
@@ -132,18 +146,18 @@ static ssize_t send_socket(rh_poller *poller, rh_socket *socket)
     return 0;
 }
 
-static void unstarve(struct ring *ring, rh_socket *socket)
+static void take_out(rh_socket **list, const rh_socket *socket)
 {
-    rh_socket **at = &ring->starved;
-    while (*at && *at != socket) at = &(*at)->next;
-    if (*at) *at = socket->next;
-    socket->is_starved = false;
+    while (*list && *list != socket) list = &(*list)->next;
+    if (*list) *list = socket->next;
 }
 
 static void close_socket(rh_poller *poller, rh_socket *socket)
 {
     struct ring *ring = ring_of(poller);
-    if (socket->is_starved) unstarve(ring, socket);
+    take_out(&ring->early, socket);
+    if (socket->is_starved) take_out(&ring->starved, socket);
+    socket->is_starved = false;
     if (!socket->in_flight) {
         rh_socket_let_go(socket);
         return;
@@ -335,6 +349,11 @@ static rh_status enable(rh_poller *poller)
     /* Spelled out: liburing 2.3 declares the call and does not export it. */
     if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) return RH_E_SYSTEM;
     ring->is_enabled = true;
+    while (ring->early) {
+        rh_socket *socket = ring->early;
+        ring->early = socket->next;
+        update(poller, socket);
+    }
     return RH_OK;
 }
 
