@@ -46,7 +46,7 @@ help:
 	@echo "make test       every test, check included"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
-	@echo "make lint       gcc and clang at the full warning level, clang-tidy"
+	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make install    PREFIX=$(PREFIX)"
 
 # --- objects ------------------------------------------------------------------------------------

@@ -1,15 +1,18 @@
 # Sourced by the shell tests: an emulator of our own on free loopback ports, and certificates for it.
 
-# ca.pem, server.pem/server.key for localhost, expired.pem for the same key.
+# One key, server.key, and certificates of ca.pem for it: server.pem for localhost, address.pem for 127.0.0.1 too (where no file
+# names localhost, Node finds no such host), expired.pem.
 certificates() { # folder
+    signed() { # name alternative-names
+        openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 \
+            -extfile <(echo "subjectAltName=$2") -out "$dir/$1.pem" 2>/dev/null
+    }
     local dir=$1
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=ringhub test authority' \
         -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null || return 1
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=localhost' \
         -keyout "$dir/server.key" -out "$dir/server.csr" 2>/dev/null || return 1
-    printf 'subjectAltName=DNS:localhost\n' > "$dir/san"
-    openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 \
-        -extfile "$dir/san" -out "$dir/server.pem" 2>/dev/null || return 1
+    signed server 'DNS:localhost' && signed address 'DNS:localhost,IP:127.0.0.1' || return 1
     mkdir -p "$dir/ca.d" && : > "$dir/ca.d/index" && echo 1000 > "$dir/ca.d/serial"
     cat > "$dir/ca.conf" <<CONF
 [ca]

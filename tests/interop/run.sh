@@ -31,7 +31,7 @@ same() { if diff "$2" "$3" > "$work/diff" && [ -s "$2" ]; then ok; else fail "$1
 
 stand_in_start() { # option...
     : > "$work/stand_in"
-    "$node" $here/stand_in.js --listen 127.0.0.1:0 --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" "$@" > "$work/stand_in" 2> "$work/stand_in.err" &
+    "$node" $here/stand_in.js --listen 127.0.0.1:0 --tls 127.0.0.1:0 --cert "$work/address.pem" --key "$work/server.key" "$@" > "$work/stand_in" 2> "$work/stand_in.err" &
     stand_in_pid=$!
     for _ in $(seq 100); do
         stand_in_port=$(sed -nE 's/^listening amqp .*:([0-9]+)$/\1/p' "$work/stand_in")
@@ -44,7 +44,7 @@ stand_in_start() { # option...
 }
 
 connection() { # port [tls]
-    if [ "${2:-}" = tls ]; then echo "Endpoint=sb://localhost:$1;$rule"; else echo "Endpoint=sb://127.0.0.1:$1;$rule;UseDevelopmentEmulator=true"; fi
+    if [ "${2:-}" = tls ]; then echo "Endpoint=sb://127.0.0.1:$1;$rule"; else echo "Endpoint=sb://127.0.0.1:$1;$rule;UseDevelopmentEmulator=true"; fi
 }
 
 # Our client against a server: lines out and in, properties, the refusals it must name.
@@ -102,7 +102,7 @@ fi
 rule="SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 certificates "$work"
 
-emulator_start "$work" --hub hub --hub two:2 --hub types:2 --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
+emulator_start "$work" --hub hub --hub two:2 --hub types:2 --tls 127.0.0.1:0 --cert "$work/address.pem" --key "$work/server.key" || exit 1
 suite "the official client, plain TCP" 90 "$node" $here/sdk_suite.js --connection "$(connection "$plain_port")" --hub hub
 suite "the official client, TLS" 90 env NODE_EXTRA_CA_CERTS="$work/ca.pem" "$node" $here/sdk_suite.js --connection "$(connection "$tls_port" tls)" --hub two
 suite "rules of other clients, plain TCP" 60 "$node" $here/rules_suite.js --connection "$(connection "$plain_port")" --hub hub --full-lists
