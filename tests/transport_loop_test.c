@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -240,6 +241,34 @@ Test(loop, where_io_uring_is_refused_epoll_takes_over_and_says_so_once)
 
 static void *run_it(void *loop) { return (void *)(uintptr_t)(rh_loop_run(loop, RH_TIME_NEVER) || rh_loop_destroy(loop)); }
 static void stop_it(void *loop) { rh_loop_stop(loop); }
+
+static void turn_away(void *user, rh_pipe *pipe)
+{
+    (void)user;
+    rh_pipe_close(pipe, false);
+}
+
+Test(loop, more_may_be_wanted_before_the_first_turn_than_the_ring_holds, .timeout = 10)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop;
+        rh_listener *listeners[16];
+        cr_assert_eq(rh_loop_create(RH_LOOP_OPTS(.backend = backend, .ring_entries = 4), &loop, NULL), RH_OK);
+        for (int i = 0; i < 16; i++)
+            cr_assert_eq(rh_loop_listen(loop, RH_LISTEN_OPTS(.port = 0), turn_away, NULL, &listeners[i], NULL), RH_OK);
+        rh_listener_close(listeners[7]);
+        for (int i = 0; i < 3; i++) cr_expect_eq(rh_loop_turn(loop, RH_NOWAIT), RH_OK);
+        /* The last one too is listening by now: its peer is accepted, and cut. */
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rh_listener_port(listeners[15])), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+        struct pollfd end = { .fd = fd, .events = POLLIN };
+        for (int i = 0; i < 100 && poll(&end, 1, 0) == 0; i++) cr_expect_eq(rh_loop_turn(loop, rh_loop_now(loop) + RH_MS(10)), RH_OK);
+        cr_expect(end.revents, "on %s", rh_loop_backend_name(loop));
+        close(fd);
+        cr_expect_eq(rh_loop_destroy(loop), RH_OK);
+    }
+}
 
 Test(loop, one_thread_makes_it_another_runs_it)
 {
