@@ -110,7 +110,7 @@ static void step(rh_attachment *a, rh_time now)
     else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
-    else if (a->state == RH_ATTACHMENT_WAITING && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
+    else if (a->state == RH_ATTACHMENT_WAITING && !a->parked && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
     else set_timer(a, a->deadline);
 }
 
@@ -245,6 +245,22 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
     }
     poke(a);
     return RH_OK;
+}
+
+rh_status rh_attachment_park(rh_client *client, rh_attachment *a, const char *path, const rh_attachment_handler *handler, void *user)
+{
+    rh_status status = rh_attachment_open(client, a, path, handler, user, RH_TIME_NEVER);
+    if (status == RH_OK) a->parked = true;
+    return status;
+}
+
+void rh_attachment_go_on(rh_attachment *a)
+{
+    if (!a->parked) return;
+    a->parked = false;
+    if (a->state != RH_ATTACHMENT_WAITING) return;
+    a->deadline = rh_client_deadline(a->client, 0);
+    poke(a);
 }
 
 void rh_attachment_close(rh_attachment *a, rh_time deadline)

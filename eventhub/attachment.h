@@ -48,6 +48,7 @@ struct rh_attachment {
     rh_attachment_state          state;
     bool                         silent; /* abandoned: neither on_down nor deliveries */
     bool                         ending; /* our end was sent */
+    bool                         parked; /* waiting for its owner, too */
     rh_time                      deadline;
     rh_timer                     timer; /* the deadline, or at once when there is something to do */
     rh_error                     error; /* what on_down will tell */

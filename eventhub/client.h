@@ -60,6 +60,13 @@ typedef struct rh_attachment_handler {
 RH_NODISCARD rh_status rh_attachment_open(rh_client *client, rh_attachment *attachment, const char *path,
                                           const rh_attachment_handler *handler, void *user, rh_time deadline);
 
+/** The same, but it waits for rh_attachment_go_on() before it attaches; without a deadline, and ended with its client like any other. */
+RH_NODISCARD rh_status rh_attachment_park(rh_client *client, rh_attachment *attachment, const char *path,
+                                          const rh_attachment_handler *handler, void *user);
+
+/** A parked one walks on, within the client's operation timeout. */
+void rh_attachment_go_on(rh_attachment *attachment);
+
 /** Detaches politely; on_down(RH_OK) when the peer answered, RH_E_TIMEOUT at the deadline (0: as above). Repeating is harmless. */
 void rh_attachment_close(rh_attachment *attachment, rh_time deadline);
 

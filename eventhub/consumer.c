@@ -40,7 +40,6 @@ static void enter_state(rh_consumer *consumer, rh_consumer_state state, const rh
 static void end(rh_consumer *consumer, const rh_error *why)
 {
     if (consumer->over) return;
-    rh_timer_cancel(consumer->loop, &consumer->timer);
     if (!consumer->error.status) consumer->error = *why;
     const rh_error *error = consumer->error.status ? &consumer->error : NULL;
     enter_state(consumer, error && error->status == RH_E_STOLEN ? RH_CONSUMER_STOLEN : RH_CONSUMER_CLOSED, error);
@@ -104,6 +103,8 @@ static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
     rh_consumer_leave(consumer);
 }
 
+static void reopen(rh_consumer *consumer);
+
 static void on_delivery(void *user, const rh_incoming *in)
 {
     rh_consumer *consumer = user;
@@ -125,7 +126,7 @@ static void on_gone(void *user)
 {
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
-    rh_consumer_rewind_if_room(consumer);
+    if (consumer->rewinding && !consumer->over && !consumer->destroyed) reopen(consumer);
     rh_consumer_leave(consumer);
 }
 
@@ -156,30 +157,27 @@ void rh_consumer_rewind_if_room(rh_consumer *consumer)
 {
     if (!consumer->rewinding || consumer->over || consumer->destroyed) return;
     bool room = consumer->cells.left >= consumer->cells.count / 2 || !consumer->held;
-    if (room && rh_attachment_is_gone(&consumer->attachment)) rh_timer_set(consumer->loop, &consumer->timer, 0);
+    if (!room || !consumer->attachment.parked) return;
+    consumer->rewinding = false;
+    rh_attachment_go_on(&consumer->attachment);
 }
 
+/** The old link is gone. Parked, the consumer still hears of its client's end; on with reading when there is room. */
 static void reopen(rh_consumer *consumer)
 {
-    rh_status status = rh_attachment_open(consumer->client, &consumer->attachment, consumer->path, &handler, consumer, 0);
-    if (!status) return;
+    static const rh_error none;
+    if (consumer->state == RH_CONSUMER_CLOSING) {
+        end(consumer, &none);
+        return;
+    }
+    rh_status status = rh_attachment_park(consumer->client, &consumer->attachment, consumer->path, &handler, consumer);
+    if (!status) {
+        rh_consumer_rewind_if_room(consumer);
+        return;
+    }
     rh_error error;
     rh_error_own(&error, status, "the consumer could not be opened again: ", rh_status_words(status), NULL);
     end(consumer, &error);
-}
-
-/** Between two links: closed by the caller, or on with reading. */
-static void on_timer(void *user, rh_time now)
-{
-    static const rh_error none;
-    rh_consumer *consumer = user;
-    (void)now;
-    if (!consumer->rewinding || consumer->over) return;
-    rh_consumer_enter(consumer);
-    consumer->rewinding = false;
-    if (consumer->state == RH_CONSUMER_CLOSING) end(consumer, &none);
-    else reopen(consumer);
-    rh_consumer_leave(consumer);
 }
 
 /* -- open, close, destroy --------------------------------------------------------------------------- */
@@ -248,8 +246,6 @@ static rh_consumer *make(rh_client *client, const rh_consumer_opts *opts)
         .prefetch = opts->prefetch, .event_bytes = opts->event_bytes, .track_last_enqueued = opts->track_last_enqueued,
         .memory = n,
     };
-    consumer->timer.fn = on_timer;
-    consumer->timer.user = consumer;
     lay_out(consumer, (uint8_t *)consumer + head, opts);
     return consumer;
 }
@@ -297,8 +293,7 @@ void rh_consumer_close(rh_consumer *consumer, rh_time deadline)
 {
     if (consumer->over || consumer->state == RH_CONSUMER_CLOSING) return;
     consumer->state = RH_CONSUMER_CLOSING;
-    if (rh_attachment_is_gone(&consumer->attachment)) rh_timer_set(consumer->loop, &consumer->timer, 0);
-    else rh_attachment_close(&consumer->attachment, deadline);
+    rh_attachment_close(&consumer->attachment, deadline);
 }
 
 rh_status rh_consumer_close_wait(rh_consumer *consumer, uint32_t timeout_ms, rh_error *error)
@@ -329,7 +324,6 @@ void rh_consumer_destroy(rh_consumer *consumer)
     rh_consumer_enter(consumer);
     consumer->destroyed = true;
     drop_queue(consumer);
-    rh_timer_cancel(consumer->loop, &consumer->timer);
     if (!rh_attachment_is_gone(&consumer->attachment)) rh_attachment_abandon(&consumer->attachment);
     rh_consumer_leave(consumer);
 }

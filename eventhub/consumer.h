@@ -32,7 +32,6 @@ struct rh_consumer {
     uint32_t  waiting, held; /* held: all that is in the pool, waiting or retained */
     size_t    largest;       /* of the recent events: what the next may need */
 
-    rh_timer          timer;
     rh_error          error;
     rh_consumer_state state;
     uint32_t          inside; /* callbacks of ours on the stack: the block may not go */

@@ -340,6 +340,59 @@ Test(consumer, whose_pool_overflows_comes_back_behind_the_last_event_it_kept)
     close_all();
 }
 
+/** Open, with so much in the pool that the link was left until there is room again. */
+static void open_and_overflow(void)
+{
+    open_with(RH_CONSUMER_OPTS(.partition = "0", .prefetch_bytes = 256 * 1024, .event_bytes = 128 * 1024), true);
+    for (int64_t next = 0; next < 20; next++) cr_assert_eq(deliver(next, 50 * 1000), RH_OK);
+    toy_loop_pass(&w.toy, 1);
+    cr_assert(consumer->rewinding);
+    cr_assert_not(w.service.events, "no link meanwhile");
+}
+
+/** Takes all that waits, and answers why there is no more. */
+static rh_status drain(void)
+{
+    const rh_event *event;
+    rh_status status;
+    while ((status = rh_consumer_receive(consumer, &event)) == RH_OK) rh_event_release(event);
+    return status;
+}
+
+Test(consumer, between_two_links_learns_that_its_client_is_dead)
+{
+    open_and_overflow();
+    rh_client_destroy(w.client);
+    w.client = NULL;
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(story.ends, 1);
+    cr_expect_eq(story.error.status, RH_E_CLOSED);
+    cr_expect_eq(drain(), RH_E_CLOSED);
+    toy_loop_pass(&w.toy, 1);
+    close_all();
+}
+
+Test(consumer, between_two_links_learns_that_the_connection_is_lost)
+{
+    open_and_overflow();
+    toy_loop_break(&w.toy);
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(story.ends, 1);
+    cr_expect_eq(drain(), RH_E_CONNECTION_LOST);
+    close_all();
+}
+
+Test(consumer, between_two_links_can_be_closed_with_a_full_pool)
+{
+    open_and_overflow();
+    rh_consumer_close(consumer, 0);
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(story.end, RH_CONSUMER_CLOSED);
+    cr_expect_eq(story.error.status, RH_OK);
+    cr_expect_eq(drain(), RH_E_CLOSED);
+    close_all();
+}
+
 Test(consumer, gives_what_waits_before_it_says_why_it_ended)
 {
     open_with(RH_CONSUMER_OPTS(.partition = "0"), true);
