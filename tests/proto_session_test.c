@@ -73,6 +73,50 @@ Test(session, a_window_stops_a_delivery_between_two_frames)
     peer_free(peer);
 }
 
+/* [2.5.6] Until it says what it has seen, the peer counts from our first. */
+Test(session, a_flow_counts_from_what_the_peer_has_seen)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.first_id = UINT32_MAX - 1));
+    cr_assert(end_begin(&peer->end, NULL) == RH_OK && end_attach(&peer->end, "l", false) == RH_OK);
+    peer_hear(peer);
+    peer_open(peer, 512, 0);
+    peer_begin(peer, 0, 5);
+    peer_attach(peer, 0, 0, "l", true);
+    rh_amqp_flow flow = { .has = RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_LINK_CREDIT, .incoming_window = 5, .link_credit = 20 };
+    peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+    for (int i = 0; i < 20; i++) cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), 5);
+    peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), 5, "the five are on their way");
+    peer_window(peer, 0, 5); /* two of them were seen: 2^32 - 2 and 2^32 - 1 */
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), 7);
+    peer_free(peer);
+}
+
+Test(session, links_that_are_ready_share_the_last_of_the_window)
+{
+    struct peer *peer = client_peer(1, 10);
+    rh_link     *one  = peer->end.link, *other;
+    cr_assert_eq(end_attach(&peer->end, "other", false), RH_OK);
+    other = peer->end.link;
+    peer_attach(peer, 0, 1, "other", true);
+    rh_amqp_flow flow = { .has = RH_HAS_FLOW_NEXT_INCOMING_ID | RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_DELIVERY_COUNT | RH_HAS_FLOW_LINK_CREDIT,
+                          .incoming_window = 1, .handle = 1, .link_credit = 10 };
+    peer_say(peer, 0, RH_AMQP_FLOW, &flow);
+    for (int i = 0; i < 2; i++) {
+        peer->end.link = i ? other : one;
+        cr_assert_eq(end_send(&peer->end, "x", false), RH_OK);
+    }
+    for (uint32_t sent = 1; sent <= 2; sent++) {
+        peer_hear(peer);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_TRANSFER), sent);
+        peer_window(peer, sent, 1);
+    }
+    peer_free(peer);
+}
+
 Test(session, windows_of_one_frame_carry_everything)
 {
     struct pair   *pair = PAIR(.window = 1, .client.max_frame_size = 512, .server.max_frame_size = 512);
