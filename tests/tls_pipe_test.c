@@ -314,7 +314,7 @@ struct stranger {
     int       listening;
     uint16_t  port;
     int       max_version;
-    enum { TRUNCATES, NOTIFIES, WAITS_FOR_NOTIFY, SPEAKS_PLAIN, IS_MUTE } manner;
+    enum { TRUNCATES, NOTIFIES, WAITS_FOR_NOTIFY, STALLS, SPEAKS_PLAIN, IS_MUTE } manner;
     bool      got_notify;
     size_t    got;
     bool      refused;
@@ -330,6 +330,11 @@ static void misbehave(struct stranger *stranger, SSL *ssl)
     if (stranger->manner == NOTIFIES) {
         SSL_shutdown(ssl);
         usleep(50000); /* our side of TCP stays open */
+    }
+    if (stranger->manner == STALLS) {
+        static const uint8_t half[] = { 23, 3, 3, 0x40, 0, 'h', 'a', 'l', 'f' };
+        send(SSL_get_fd(ssl), half, sizeof half, MSG_NOSIGNAL);
+        usleep(600000);
     }
     if (stranger->manner != WAITS_FOR_NOTIFY) return;
     while ((n = SSL_read(ssl, bytes, sizeof bytes)) > 0) stranger->got += (size_t)n;
@@ -370,6 +375,7 @@ static void meet(struct stranger *stranger, struct wire *wire)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t n = sizeof address;
     stranger->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (stranger->manner == STALLS) setsockopt(stranger->listening, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int));
     cr_assert_eq(bind(stranger->listening, (struct sockaddr *)&address, n) | listen(stranger->listening, 1), 0);
     getsockname(stranger->listening, (struct sockaddr *)&address, &n);
     if (!stranger->max_version) stranger->max_version = TLS1_3_VERSION;
@@ -400,6 +406,28 @@ Test(tls, a_stream_cut_without_close_notify_is_truncated)
             part(&stranger);
             wire_close(&wire);
         }
+}
+
+Test(tls, a_peer_that_stops_within_a_record_and_reads_nothing_makes_no_busy_loop)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        struct stranger stranger = { .manner = STALLS };
+        wire_open(&wire, backend, NULL);
+        meet(&stranger, &wire);
+        cr_assert(wire_until(&wire, wire.client.frames == 1));
+        wire_say_many(&wire.client, 120, 60000); /* more than the socket takes */
+        wire_pass(&wire, RH_MS(200));
+        rh_loop_stats before, after;
+        rh_loop_stats_read(wire.loop, &before);
+        rh_pipe_wake(wire.client.pipe); /* its owner has more to say */
+        wire_pass(&wire, RH_MS(200));
+        rh_loop_stats_read(wire.loop, &after);
+        cr_expect_lt(wire.client.gone, wire.client.said, "a send is stuck");
+        cr_expect_leq(after.turns - before.turns, 8, "%zu turns while nothing could move", (size_t)(after.turns - before.turns));
+        part(&stranger);
+        wire_close(&wire);
+    }
 }
 
 Test(tls, a_peer_that_ends_its_side_in_order_has_closed)

@@ -113,7 +113,8 @@ static void drive(rh_tcp_pipe *pipe)
     if (pipe->state == RH_PIPE_HANDSHAKE) shake_hands(pipe);
     if (pipe->state == RH_PIPE_UP) stir(pipe);
     if (pipe->state == RH_PIPE_UP) open_records(pipe);
-    if (!is_out_empty(session)) rh_tcp_pipe_wake(pipe);
+    /* The end of a send wakes the pipe by itself; until then another look would be followed by another, and so on. */
+    if (!is_out_empty(session) && !pipe->is_sending && !pipe->broken) rh_tcp_pipe_wake(pipe);
 }
 
 static bool is_dry(const rh_tcp_pipe *pipe)
