@@ -212,6 +212,23 @@ Test(loop, the_environment_chooses_what_options_leave_open)
     unsetenv("RH_LOOP");
 }
 
+Test(loop, a_mask_hides_newer_kernels)
+{
+    static const struct { const char *mask, *name; } rows[] = { { "6.1", "io_uring" }, { "7.0", "io_uring" }, { "6.0", "epoll" }, { "5.19", "epoll" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        setenv("RH_RING_FEATURES", rows[i].mask, 1);
+        rh_loop *loop = make_loop(RH_BACKEND_URING);
+        cr_expect_str_eq(rh_loop_backend_name(loop), rows[i].name, "masked to %s", rows[i].mask);
+        rh_loop_destroy(loop);
+    }
+    rh_loop *loop;
+    rh_error error = { .status = RH_OK };
+    setenv("RH_RING_FEATURES", "new", 1);
+    cr_expect_eq(rh_loop_create(NULL, &loop, &error), RH_E_ARGUMENT);
+    cr_expect(strstr(error.description, "RH_RING_FEATURES"));
+    unsetenv("RH_RING_FEATURES");
+}
+
 /* What a container's profile does to io_uring_setup. */
 static void refuse_io_uring(void)
 {

@@ -365,10 +365,31 @@ static rh_status choose_backend(rh_loop_opts *opts)
     return RH_OK;
 }
 
+/* What the ring cannot do without: DEFER_TASKRUN is the youngest of it. Nothing newer is used, so a mask of this version masks
+ * nothing, and one below it leaves no ring at all. */
+#define RING_KERNEL_MAJOR 6
+#define RING_KERNEL_MINOR 1
+
+/* $RH_RING_FEATURES, "6.1": what a newer kernel has is not there. False: it is no version. */
+static bool mask_features(bool *has_ring)
+{
+    const char *mask = getenv("RH_RING_FEATURES");
+    unsigned major, minor;
+    char more;
+    *has_ring = true;
+    if (!mask || !*mask) return true;
+    if (sscanf(mask, "%u.%u%c", &major, &minor, &more) != 2) return false;
+    *has_ring = major > RING_KERNEL_MAJOR || (major == RING_KERNEL_MAJOR && minor >= RING_KERNEL_MINOR);
+    return true;
+}
+
 static void make_poller(rh_reactor *reactor)
 {
+    bool has_ring;
+    (void)mask_features(&has_ring); /* judged before */
+    if (!has_ring) errno = ENOSYS;
     if (reactor->opts.backend != RH_BACKEND_EPOLL) {
-        reactor->poller = rh_ring_create(&reactor->opts, &reactor->allocator, &reactor->stats);
+        if (has_ring) reactor->poller = rh_ring_create(&reactor->opts, &reactor->allocator, &reactor->stats);
         if (reactor->poller) return;
         rh_reactor_log(reactor, RH_LOG_INFO, "loop.epoll", "io_uring is refused (%s): the loop runs on epoll", strerrordesc_np(errno));
     }
@@ -408,8 +429,9 @@ rh_status rh_loop_create(const rh_loop_opts *opts, rh_loop **out, rh_error *erro
     if (opts) rh_opts_copy(&own, sizeof own, opts, opts->size);
     fill_defaults(&own);
     bool is_sane = own.receive_buffers <= 32768 && own.max_frame <= 1u << 30 && own.ring_entries <= 32768;
-    if (!is_sane || choose_backend(&own) != RH_OK)
-        return refuse(error, RH_E_ARGUMENT, "an option of the loop, or $RH_LOOP (epoll or uring), is out of its range");
+    bool has_ring;
+    if (!is_sane || choose_backend(&own) != RH_OK || !mask_features(&has_ring))
+        return refuse(error, RH_E_ARGUMENT, "an option of the loop, $RH_LOOP (epoll or uring) or $RH_RING_FEATURES (6.1) is out of its range");
     const rh_allocator *allocator = own.allocator ? own.allocator : &standard;
     rh_reactor *reactor = allocator->alloc(allocator->user, sizeof *reactor);
     if (!reactor) return refuse(error, RH_E_MEMORY, "no memory for a loop");

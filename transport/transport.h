@@ -32,7 +32,8 @@ typedef struct rh_tls      rh_tls;
 
 typedef enum rh_loop_backend {
     RH_BACKEND_AUTO, /* $RH_LOOP (epoll or uring) if set, else io_uring where the kernel lets us, else epoll */
-    RH_BACKEND_URING, /* io_uring; where it is refused epoll takes over, and the log says so once */
+    RH_BACKEND_URING, /* io_uring; where it is refused, or is older than Linux 6.1's, epoll takes over, and the log says so once.
+                         $RH_RING_FEATURES=MAJOR.MINOR hides what kernels newer than that have */
     RH_BACKEND_EPOLL,
 } rh_loop_backend;
 
