@@ -164,7 +164,7 @@ fuzz: packages-fuzz
 	@for target in $(TARGET); do \
 	    echo "== $$target, $(TIME) s"; mkdir -p $(BUILD)/corpus/$$target; \
 	    $(BUILD)/fuzz/$$target -max_total_time=$(TIME) -max_len=4096 -timeout=5 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ \
-	        $(BUILD)/corpus/$$target $(wildcard fuzz/corpus/$$target) 2>$(BUILD)/fuzz/$$target.log || { tail -40 $(BUILD)/fuzz/$$target.log; exit 1; }; \
+	        $(BUILD)/corpus/$$target $$(ls -d fuzz/corpus/$$target 2>/dev/null) 2>$(BUILD)/fuzz/$$target.log || { tail -40 $(BUILD)/fuzz/$$target.log; exit 1; }; \
 	    grep -E 'number_of_executed_units|average_exec_per_sec|DONE' $(BUILD)/fuzz/$$target.log; \
 	done
 
