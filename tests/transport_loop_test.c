@@ -374,6 +374,35 @@ Test(post, a_full_queue_says_so_and_destroy_calls_what_waits)
     }
 }
 
+/* An owner who finishes its work with a call of its own, as it does while the loop lives. */
+struct mourner {
+    rh_loop *loop;
+    unsigned downs, calls;
+};
+
+static void mourn(void *user) { ((struct mourner *)user)->calls++; }
+
+static void post_at_down(void *user, rh_pipe *pipe, const rh_error *error)
+{
+    struct mourner *mourner = user;
+    (void)pipe, (void)error;
+    mourner->downs++;
+    cr_expect_eq(rh_loop_post(mourner->loop, mourn, mourner), RH_OK);
+}
+
+Test(post, what_the_last_callbacks_post_is_called_by_destroy_too)
+{
+    for (each_backend(backend)) {
+        struct mourner mourner = { .loop = make_loop(backend) };
+        rh_pipe_handler handler = wire_handler;
+        handler.on_down = post_at_down;
+        cr_assert_eq(rh_loop_dial(mourner.loop, RH_DIAL_OPTS(.host = "192.0.2.1", .port = 5671), &handler, &mourner, NULL), RH_OK);
+        cr_expect_eq(rh_loop_destroy(mourner.loop), RH_OK);
+        cr_expect_eq(mourner.downs, 1);
+        cr_expect_eq(mourner.calls, 1);
+    }
+}
+
 /* -- a host that polls */
 
 /* poll() looks once more when its time is over: what it finds only then has not woken anybody. */

@@ -307,6 +307,7 @@ static rh_status destroy(rh_loop *loop)
     cut_everything(reactor);
     while (status == RH_OK) {
         serve(reactor);
+        rh_doorbell_answer(&reactor->bell); /* what the last callbacks posted */
         if (reactor->woken || reactor->poller->closed) continue;
         if (!reactor->pipes && !reactor->poller->sockets) break;
         int happened = reactor->poller->ops->wait(reactor->poller, RH_MS(100));
