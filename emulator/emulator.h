@@ -65,7 +65,8 @@ typedef struct rh_emulator_opts {
 
     int64_t  retention_ms;    /* older events are dropped; one hour */
     uint64_t max_bytes;       /* of all stored events, framing and index included; 256 MiB. The oldest are dropped */
-    uint32_t max_connections; /* 256; each takes address space for 1,088 sessions, and memory for those in use */
+    uint32_t max_connections; /* 256; each takes address space for 1,088 sessions, memory for those in use, and
+                                 1 MiB for each link on which an event came in several frames */
 
     /* NULL: events are forgotten with the emulator. Else a folder (made if it is not there, but not its parents) in which
      * every hub is found again: its events, sequence numbers, offsets and creation time. retention_ms and max_bytes bound it as they

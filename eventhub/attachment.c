@@ -295,11 +295,6 @@ rh_link *rh_attachment_link(const rh_attachment *a)
     return a->state == RH_ATTACHMENT_UP ? a->link : NULL;
 }
 
-rh_client *rh_attachment_client(const rh_attachment *a)
-{
-    return a->client;
-}
-
 /* -- what the client tells all of them ----------------------------------------------------------- */
 
 static void poke_waiting(rh_client *client, const rh_grant *grant)

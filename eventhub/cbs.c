@@ -213,7 +213,7 @@ static void on_fail(rh_token_request *request, bool transient, const char *words
 {
     rh_grant *grant = (rh_grant *)(void *)((char *)request - offsetof(rh_grant, request));
     rh_error  error;
-    rh_error_own(&error, RH_E_CREDENTIAL, words, " (token for ", grant->audience);
+    rh_error_own(&error, RH_E_CREDENTIAL, words, ": no token for ", grant->audience);
     error.error_class = transient ? RH_CLASS_TRANSIENT : RH_CLASS_TERMINAL;
     failed(grant, &error);
 }

@@ -79,8 +79,6 @@ bool rh_attachment_is_gone(const rh_attachment *attachment);
 /** Up and usable. NULL otherwise. */
 rh_link *rh_attachment_link(const rh_attachment *attachment);
 
-rh_client *rh_attachment_client(const rh_attachment *attachment);
-
 /** After any submit on a link (send, credit, settle, abort): output is flushed at the end of this turn. */
 void rh_client_wake(rh_client *client);
 
