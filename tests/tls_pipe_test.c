@@ -79,6 +79,19 @@ Test(tls, the_name_asked_for_is_the_name_verified)
     }
 }
 
+Test(tls, a_name_that_would_verify_anything_is_refused)
+{
+    static const char *const names[] = { "", ".test", "." };
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        open_trusting(&wire, backend, NULL);
+        for (size_t i = 0; i < 3; i++)
+            cr_expect_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener), .tls = wire.client_tls,
+                                                              .tls_name = names[i]), &wire_handler, &wire.client, NULL), RH_E_ARGUMENT, "'%s'", names[i]);
+        wire_close(&wire);
+    }
+}
+
 Test(tls, another_name_is_refused)
 {
     for (each_backend(backend)) {

@@ -176,7 +176,9 @@ static rh_status check(const rh_reactor *reactor, const rh_dial_opts *opts)
 {
     if (reactor->is_dying) return RH_E_CANCELLED;
     if (!opts->host || !*opts->host || strlen(opts->host) > 255 || opts->port == 0) return RH_E_ARGUMENT;
-    if (opts->tls_name && strlen(opts->tls_name) > 255) return RH_E_ARGUMENT;
+    /* To libssl an empty name is any, and one with a dot in front is all below it. */
+    const char *name = opts->tls_name ? opts->tls_name : opts->host;
+    if (strlen(name) > 255 || (opts->tls && (!*name || *name == '.'))) return RH_E_ARGUMENT;
     if (opts->max_frame > reactor->opts.max_frame || (opts->tls && rh_tls_is_server(opts->tls))) return RH_E_ARGUMENT;
     return RH_OK;
 }
