@@ -134,7 +134,8 @@ typedef void (*rh_client_closed_fn)(void *user, rh_client *client, const rh_erro
 
 /**
  * Says goodbye: producers and consumers end with RH_E_CLOSED, the peer is told, and done is called once
- * when the connection is gone or at the deadline (absolute), when it is cut. done may be NULL.
+ * when the connection is gone or at the deadline (absolute), when it is cut. done may be NULL. Called again before that, the
+ * later call's deadline and done hold instead of the earlier ones.
  */
 RH_API void rh_client_close(rh_client *client, rh_time deadline, rh_client_closed_fn done, void *user);
 /** The same, turning the loop until then. A client that is NULL is closed already. */
