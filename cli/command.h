@@ -23,7 +23,10 @@ extern const struct command rh_command_run;
 /* Prints "ringhub NAME: " and the words on one line of stderr; answers USAGE, to be returned. */
 int rh_command_misused(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for an operation that failed; answers FAILED. */
+/* Names the word of the command line that getopt_long() did not take; it says nothing itself (opterr is 0). */
+int rh_command_misread(const struct command *command, char **argv);
+
+/* The same as misused for an operation that failed; answers FAILED. */
 int rh_command_failed(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -144,13 +144,15 @@ static int parse(struct settings *settings, int argc, char **argv)
 {
     int option, index = 0;
     while ((option = getopt_long(argc, argv, "v", options, &index)) != -1) {
-        if (option == '?') return rh_command_misused(&rh_command_emulator, "that option is unknown or lacks its value");
+        if (option == '?') return rh_command_misread(&rh_command_emulator, argv);
         if (!parse_option(settings, option, optarg))
             return rh_command_misused(&rh_command_emulator, "--%s cannot be '%s'", options[index].name, optarg);
     }
     if (optind < argc) return rh_command_misused(&rh_command_emulator, "'%s' is one word too many", argv[optind]);
     if (!settings->opts.cert_file != !settings->opts.key_file)
         return rh_command_misused(&rh_command_emulator, "--cert and --key go together");
+    if (settings->opts.cert_file && !settings->opts.tls)
+        return rh_command_misused(&rh_command_emulator, "--cert and --key are for --tls");
     return DONE;
 }
 

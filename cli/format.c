@@ -88,6 +88,7 @@ void rh_format_print(FILE *out, const char *format, const char *partition, const
 {
     for (const char *c = format; *c; c++) {
         if (*c == '%') print_directive(out, *++c, partition, event);
+        else if (*c == '\\' && c[1] == 't') fputc('\t', out), c++;
         else fputc(*c, out);
     }
     fputc('\n', out);

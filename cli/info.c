@@ -12,13 +12,13 @@ static const char usage[] =
 
 static const struct option options[] = { CONNECT_LONG, { "json", no_argument, NULL, 'j' }, { 0 } };
 
-/* 2026-01-31T12:00:00.000Z, or a dash for a time before 1970, which is how the service says never. */
+/* 2026-01-31T12:00:00.000Z, or a dash for 1970 and before, which is how the service says never. */
 static void format_time(int64_t ms, char out[32])
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm parts;
     size_t n = 0;
-    if (ms >= 0 && gmtime_r(&seconds, &parts)) n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (ms > 0 && gmtime_r(&seconds, &parts)) n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
     if (n == 0 || n > 26) snprintf(out, 32, "-");
     else snprintf(out + n, 32 - n, ".%03dZ", (int)(ms % 1000));
 }
@@ -92,7 +92,7 @@ static int run(int argc, char **argv)
     while ((option = getopt_long(argc, argv, CONNECT_SHORT, options, NULL)) != -1) {
         if (option == 'j') json = true;
         else if (!rh_cli_option(&opts, option, optarg))
-            return rh_command_misused(&rh_command_info, "that option is unknown or lacks its value");
+            return rh_command_misread(&rh_command_info, argv);
     }
     if (optind < argc) return rh_command_misused(&rh_command_info, "'%s' is one word too many", argv[optind]);
 

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
 #include <ringhub/base.h>
@@ -27,6 +28,11 @@ int rh_command_misused(const struct command *command, const char *words, ...)
     return USAGE;
 }
 
+int rh_command_misread(const struct command *command, char **argv)
+{
+    return rh_command_misused(command, "'%s' is no option, or lacks its value", argv[optind - 1]);
+}
+
 int rh_command_failed(const struct command *command, const char *words, ...)
 {
     va_list arguments;
@@ -41,7 +47,7 @@ static int help(FILE *out, int code)
     fputs("ringhub " RH_VERSION ": Azure Event Hubs over AMQP 1.0\n\nusage: ringhub SUBCOMMAND [OPTION]...\n\n", out);
     for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nringhub SUBCOMMAND --help tells the rest. Exit status: 0 done, 1 the operation failed, 2 usage.\n", out);
-    return code;
+    return fflush(out) == 0 ? code : FAILED;
 }
 
 static const struct command *command_named(const char *name)
@@ -56,8 +62,9 @@ static const struct command *command_named(const char *name)
 static int run(const struct command *command, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0) return fputs(command->usage, stdout) < 0 ? FAILED : DONE;
+        if (strcmp(argv[i], "--help") == 0) return fputs(command->usage, stdout) < 0 || fflush(stdout) != 0 ? FAILED : DONE;
     }
+    opterr = 0;
     int code = command->run(argc, argv);
     if (fflush(stdout) != 0 && code == DONE) return rh_command_failed(command, "cannot write to standard output");
     return code;
@@ -71,8 +78,8 @@ int main(int argc, char **argv)
 
     const struct command *command = command_named(argv[1]);
     if (!command) {
-        fprintf(stderr, "ringhub: there is no subcommand '%s'\n", argv[1]);
-        return help(stderr, USAGE);
+        fprintf(stderr, "ringhub: there is no subcommand '%s'\ntry: ringhub --help\n", argv[1]);
+        return USAGE;
     }
     return run(command, argc - 1, argv + 1);
 }

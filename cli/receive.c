@@ -17,7 +17,8 @@ static const char usage[] =
     "      --count N                 end after N events\n"
     "      --timeout S               end after S seconds; a failure if --count was not reached\n"
     "      --format FMT              %p partition, %s sequence number, %o offset, %t enqueued time, %k partition key,\n"
-    "                                %b body, %m message id, %c content type, %n line end, %% percent; default %b\n"
+    "                                %b body, %m message id, %c content type, %n line end, %% percent, \\t tab;\n"
+    "                                default %b; a line end follows each event\n"
     "      --help\n";
 
 static const struct option options[] = {
@@ -160,7 +161,7 @@ static int parse(struct receive_opts *opts, int argc, char **argv)
         case 'F': fine = rh_format_check(opts->format = optarg, &bad); break;
         default:
             if (!rh_cli_option(&opts->connect, option, optarg))
-                return rh_command_misused(&rh_command_receive, "that option is unknown or lacks its value");
+                return rh_command_misread(&rh_command_receive, argv);
         }
         if (!fine) return rh_command_misused(&rh_command_receive, "--%s cannot be '%s'", options[index].name, optarg);
     }

@@ -388,7 +388,7 @@ static int parse(struct job *job, int argc, char **argv, const char **folder)
         if (option == 'r') fine = parse_number(optarg, 1, 1000000, &value), job->rounds = value;
         if (option == 'p') fine = parse_number(optarg, 1, PARTITIONS_MAX, &value), job->partitions = (uint32_t)value;
         if (option == 'b') fine = parse_number(optarg, 4096, 1 << 20, &value), job->batch_bytes = (uint32_t)value;
-        if (option == '?') return rh_command_misused(&rh_command_run, "that option is unknown or lacks its value");
+        if (option == '?') return rh_command_misread(&rh_command_run, argv);
         if (!fine) return rh_command_misused(&rh_command_run, "--%s cannot be '%s'", options[index].name, optarg);
     }
     if (optind < argc) *folder = argv[optind++];

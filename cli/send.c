@@ -11,8 +11,8 @@
 
 static const char usage[] =
     "usage: ringhub send [OPTION]... [FILE]\n\n"
-    "Sends each line of FILE, or of standard input, as one event. The last line on stderr tells events, bytes and\n"
-    "seconds.\n\n"
+    "Sends each line of FILE, or of standard input, as one event. When all are accepted the last line on stderr\n"
+    "tells events, bytes and seconds.\n\n"
     CONNECT_HELP
     "  -p, --partition ID            to this partition\n"
     "  -k, --key KEY                 with this partition key: the service picks the partition by it\n"
@@ -63,10 +63,13 @@ static void tell_summary(const struct sending *s)
             (unsigned long long)s->bytes, seconds);
 }
 
+/* Whoever sends the rest again needs to know where it begins. */
 static int failed(struct sending *s, const rh_error *error)
 {
+    char where[RH_HUB_NAME_MAX + 64];
     if (s->terminal && s->events) fputc('\n', stderr);
-    return rh_cli_failed(&s->connection, rh_client_hub(s->connection.client), error);
+    snprintf(where, sizeof where, "%s, after %llu accepted events", rh_client_hub(s->connection.client), (unsigned long long)s->events);
+    return rh_cli_failed(&s->connection, s->events ? where : rh_client_hub(s->connection.client), error);
 }
 
 static int failed_plainly(struct sending *s, rh_status status, const char *words)
@@ -145,6 +148,11 @@ static int wait_for_input(struct sending *s)
     return code == DONE && error->status ? failed(s, error) : code;
 }
 
+static int unreadable(const char *file, int error)
+{
+    return rh_command_failed(&rh_command_send, "%s: RH_E_IO: %s", file ? file : "standard input", strerror(error));
+}
+
 static bool wants_more(const struct sending *s)
 {
     return !rh_cli_interrupted() && (s->opts->count == 0 || s->lines.count < s->opts->count);
@@ -157,7 +165,7 @@ static int send_lines(struct sending *s)
         rh_slice line;
         enum lines_state state = rh_lines_next(&s->lines, &line);
         if (state == LINES_END) break;
-        if (state == LINES_FAILED) return failed_plainly(s, RH_E_IO, strerror(errno));
+        if (state == LINES_FAILED) return unreadable(s->opts->file, errno);
         if (state == LINES_TOO_LONG) return failed_plainly(s, RH_E_TOO_BIG, "a line is longer than any event may be");
         if (state == LINES_WAIT) code = wait_for_input(s);
         else code = add(s, line);
@@ -188,6 +196,13 @@ static int send_all(struct sending *s)
     return code;
 }
 
+static bool is_key(const char *key)
+{
+    size_t characters = 0;
+    for (const char *c = key; *c; c++) characters += ((unsigned char)*c & 0xc0) != 0x80;
+    return characters >= 1 && characters <= RH_KEY_CHARACTERS_MAX && rh_utf8_is(rh_str(key));
+}
+
 static int parse(struct send_opts *opts, int argc, char **argv)
 {
     int option, index = 0;
@@ -202,10 +217,13 @@ static int parse(struct send_opts *opts, int argc, char **argv)
         case 't': fine = rh_parse_seconds(optarg, &seconds) && seconds >= 0.001; opts->timeout_ms = (uint32_t)(seconds * 1e3); break;
         default:
             if (!rh_cli_option(&opts->connect, option, optarg))
-                return rh_command_misused(&rh_command_send, "that option is unknown or lacks its value");
+                return rh_command_misread(&rh_command_send, argv);
         }
         if (!fine) return rh_command_misused(&rh_command_send, "--%s cannot be '%s'", options[index].name, optarg);
     }
+    if (opts->partition && !*opts->partition) return rh_command_misused(&rh_command_send, "--partition cannot be empty");
+    if (opts->key && !is_key(opts->key))
+        return rh_command_misused(&rh_command_send, "--key must have 1 to %d characters of UTF-8", RH_KEY_CHARACTERS_MAX);
     if (opts->partition && opts->key) return rh_command_misused(&rh_command_send, "a partition and a key exclude each other");
     if (optind < argc) opts->file = argv[optind++];
     if (optind < argc) return rh_command_misused(&rh_command_send, "'%s' is one word too many", argv[optind]);
@@ -219,7 +237,7 @@ static int run(int argc, char **argv)
     if (code != DONE) return code;
 
     int fd = opts.file && strcmp(opts.file, "-") != 0 ? open(opts.file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-    if (fd < 0) return rh_command_failed(&rh_command_send, "%s: RH_E_IO: %s", opts.file, strerror(errno));
+    if (fd < 0) return unreadable(opts.file, errno);
 
     struct sending sending = { .opts = &opts, .terminal = isatty(STDERR_FILENO) };
     rh_cli_catch_interrupt();

@@ -77,7 +77,7 @@ typedef struct rh_emulator_opts {
      * An event is accepted, and readers see it, only when write(2) has taken it: whatever becomes of this process
      * afterwards, it is there at the next start. What was being written and was not accepted yet may be there too, of a batch perhaps
      * only the first events. Nothing waits for the disk itself (no fsync): what the kernel had not yet written when the machine
-     * lost power is gone. A torn end of a log is cut off at the start, and the log says so; damage elsewhere is refused
+     * lost power is gone. A torn end of a log is cut off at the start, kept in a .cut file beside it, and the log says so; damage elsewhere is refused
      * with its place. When a write fails, the events are rejected with amqp:internal-error, the log says why, and the emulator
      * goes on. */
     const char *data_dir;

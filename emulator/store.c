@@ -340,6 +340,21 @@ static rh_status read_records(struct log *log, int fd, const char *path, uint64_
     }
 }
 
+/* What is cut off may be events that somebody misses: damage is not for us to tell from a write that was torn. */
+static bool keep_aside(rh_emu_disk *disk, int fd, const char *path, uint64_t from)
+{
+    char name[PATH_ROOM + 8];
+    snprintf(name, sizeof name, "%s.cut", path);
+    int aside = openat(disk->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    ssize_t got = -1;
+    while (aside >= 0 && (got = pread(fd, disk->buffer, BUFFER_N, (off_t)from)) > 0) {
+        if (write(aside, disk->buffer, (size_t)got) != got) break;
+        from += (uint64_t)got;
+    }
+    if (aside >= 0) close(aside);
+    return aside >= 0 && got == 0;
+}
+
 static rh_status judge_end(struct log *log, const struct file *file, int fd, const char *path, uint64_t good, rh_error *error)
 {
     struct stat info;
@@ -348,8 +363,9 @@ static rh_status judge_end(struct log *log, const struct file *file, int fd, con
     if (rest && file->next)
         return fail(log->disk, error, RH_E_IO, "%s: the record at byte %" PRIu64 " is damaged and later files follow; move the log away to go on", path, good);
     if (rest) {
+        if (!keep_aside(log->disk, fd, path, good)) return fail(log->disk, error, RH_E_IO, "%s: cannot keep its torn end aside: %m", path);
         if (ftruncate(fd, (off_t)good) != 0) return fail(log->disk, error, RH_E_IO, "%s: cannot cut off its torn end: %m", path);
-        tell(log->disk, RH_LOG_WARNING, "emulator.disk_cut", "%s: %" PRIu64 " bytes from byte %" PRIu64 " on were torn or damaged and are cut off",
+        tell(log->disk, RH_LOG_WARNING, "emulator.disk_cut", "%s: %" PRIu64 " bytes from byte %" PRIu64 " on were torn or damaged: cut off, and kept in a file named .cut beside it",
              path, rest, good);
     }
     if (!file->next) log->size = log->written = good;

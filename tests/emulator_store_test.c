@@ -166,6 +166,14 @@ Test(emulator_store, a_damaged_byte_anywhere_in_a_record_is_noticed)
         cr_expect_not_null(strstr(k.words, "from byte 70 on"), "%s", k.words);
         kept_stop(&k);
     }
+    /* Nothing that may have been an event is thrown away. */
+    char    aside[410];
+    uint8_t kept[4096];
+    snprintf(aside, sizeof aside, "%s.cut", path);
+    bytes[2 * record - 1] ^= 0x40;
+    cr_assert_eq(read_all(aside, kept, sizeof kept), n - record);
+    cr_expect_arr_eq(kept, bytes + record, n - record);
+    unlink(aside);
     kept_remove(&k);
 }
 

@@ -65,7 +65,9 @@ static void note_failure(rh_dial *dial, const rh_address *address, int os_error)
     rh_address_text(address, text, sizeof text);
     dial->status = status_of(os_error);
     dial->os_error = os_error;
-    snprintf(dial->words, sizeof dial->words, "%s %s", text, strerrordesc_np(os_error));
+    /* Whoever tells it names what was dialed; of a name, the address that failed is news. */
+    bool is_news = strcmp(text, dial->pipe->peer) != 0;
+    snprintf(dial->words, sizeof dial->words, "%s%s%s", is_news ? text : "", is_news ? " " : "", strerrordesc_np(os_error));
 }
 
 /* False: this address has failed already. */
