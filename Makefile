@@ -102,6 +102,7 @@ install: all
 	ln -sf libringhub.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libringhub.so
 	install -m 644 $(BUILD)/ringhub.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/ringhub $(DESTDIR)$(PREFIX)/bin
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 # --- the main job -------------------------------------------------------------------------------
 

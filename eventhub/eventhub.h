@@ -261,6 +261,17 @@ typedef struct rh_event_data {
     const rh_amqp_header     *amqp_header;
 } rh_event_data;
 
+/** An application property or annotation that is text; both are lent as long as the property is used. */
+static inline rh_property rh_property_text(const char *key, const char *text)
+{
+    rh_property property;
+    memset(&property, 0, sizeof property);
+    property.key         = rh_str(key);
+    property.value.type  = RH_STRING;
+    property.value.bytes = rh_str(text);
+    return property;
+}
+
 /**
  * The encoded event in bytes, exactly; name the batch's key to learn the size in a keyed batch. 0: it cannot be
  * encoded (a key or id too long or not UTF-8).

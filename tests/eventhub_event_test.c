@@ -254,3 +254,13 @@ Test(position, that_would_end_its_own_quotes_is_refused)
     }
     cr_expect_not(rh_position_is(&(rh_position){ .kind = (rh_position_kind)99 }));
 }
+
+Test(event, a_property_of_text_needs_no_ceremony)
+{
+    rh_property property = rh_property_text("colour", "blue");
+    cr_expect(rh_slice_is(property.key, "colour"));
+    cr_expect_eq(property.value.type, RH_STRING);
+    cr_expect(rh_slice_is(property.value.bytes, "blue"));
+    rh_event_data with = { .body = rh_str("x"), .properties = &property, .property_count = 1 }, without = { .body = rh_str("x") };
+    cr_expect_gt(rh_event_data_size(&with), rh_event_data_size(&without));
+}

@@ -6,10 +6,10 @@ build=${BUILD:-build}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 make --no-print-directory -s install BUILD="$build" PREFIX="$work/usr"
-export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
+export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig
 flags=$(pkg-config --cflags --libs ringhub)
 for example in examples/*.c; do
-    cc -std=gnu11 -Wall -Wextra -Werror -o "$work/$(basename "$example" .c)" "$example" $flags
+    cc -std=gnu11 -Wall -Wextra -Werror -o "$work/$(basename "$example" .c)" "$example" $flags -Wl,-rpath,"$work/usr/lib"
 done
 ldd "$work/send" | grep -q 'libringhub.so.0 => '"$work" || { echo "the examples do not link by the SONAME"; exit 1; }
 for header in base codec proto transport eventhub emulator; do
