@@ -47,6 +47,7 @@ help:
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
 	@echo "make lint       gcc and clang at the full warning level"
+	@echo "make bench-codec  the codec beside its floors and qpid-proton"
 	@echo "make install    PREFIX=$(PREFIX)"
 
 # --- objects ------------------------------------------------------------------------------------
@@ -172,4 +173,5 @@ fuzz: packages-fuzz
 clean:
 	rm -rf $(BUILD)
 
+-include bench/bench.mk
 -include $(OBJECTS:.o=.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

@@ -1,0 +1,21 @@
+# The benches, included by the Makefile. They see what an application sees: public headers and the static library.
+PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev valgrind
+
+$(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -I$(BUILD)/include -pthread -MMD -MP
+
+CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton floor/codec reference rounds)
+$(CODEC_BENCH): $(HEADERS)
+
+# Asked when the program is linked, which is after the packages are there.
+$(BUILD)/bench/codec: $(CODEC_BENCH) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $$(test -e /usr/include/proton/message.h && echo -lqpid-proton) -lm
+
+.PHONY: bench-codec
+bench-codec: packages-bench
+	@$(MAKE) --no-print-directory $(BUILD)/bench/codec
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh | tee $(BUILD)/bench/machine.txt
+	@bench/instructions.sh $(BUILD)/bench/codec $(BUILD)/bench/codec.ir
+	@$(BUILD)/bench/codec $(BUILD)/bench
+
+-include $(CODEC_BENCH:.o=.d)

@@ -1,0 +1,106 @@
+#include "codec.h"
+
+/* What an application writes down: fields from its own struct, the message id encoded as the value it is. */
+struct filled {
+    rh_property        annotation;
+    rh_property        properties[3];
+    rh_amqp_properties amqp;
+    uint8_t            id[48];
+    rh_message_fields  fields;
+};
+
+#define KEY(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
+
+static inline void fill(struct filled *to, const rh_reference_event *event)
+{
+    static const rh_slice partition_key = KEY("x-opt-partition-key");
+    static const rh_slice device = KEY("device"), reading = KEY("reading"), calibrated = KEY("calibrated");
+
+    to->annotation    = (rh_property){ partition_key, { .type = RH_STRING, .bytes = event->partition_key } };
+    to->properties[0] = (rh_property){ device, { .type = RH_STRING, .bytes = event->device } };
+    to->properties[1] = (rh_property){ reading, { .type = RH_LONG, .i = event->reading } };
+    to->properties[2] = (rh_property){ calibrated, { .type = RH_BOOL, .boolean = event->calibrated } };
+    to->amqp          = (rh_amqp_properties){
+        .message_id   = rh_string_encoded(event->message_id, to->id, sizeof to->id),
+        .content_type = event->content_type,
+    };
+    to->fields = (rh_message_fields){
+        .message_annotations        = &to->annotation,
+        .message_annotation_count   = 1,
+        .properties                 = &to->amqp,
+        .application_properties     = to->properties,
+        .application_property_count = 3,
+        .body_kind                  = RH_BODY_DATA,
+        .body                       = event->body,
+    };
+}
+
+static size_t encode(uint8_t *to, size_t n, const rh_reference_event *event)
+{
+    struct filled filled;
+    rh_enc        e = rh_enc_of(to, n);
+    fill(&filled, event);
+    return rh_message_write(&e, &filled.fields) == RH_OK ? rh_enc_size(&e) : 0;
+}
+
+static size_t batch(uint8_t *to, size_t n)
+{
+    rh_envelope envelope;
+    if (rh_envelope_init(&envelope, to, n, rh_slice_of(NULL, 0)) != RH_OK) return 0;
+    for (size_t i = 0; i < RH_REFERENCE_COUNT; i++) {
+        struct filled filled;
+        fill(&filled, rh_reference_event_at(i));
+        if (rh_envelope_add(&envelope, &filled.fields) != RH_OK) return 0;
+    }
+    return envelope.used;
+}
+
+static inline bool read_map(rh_slice map, rh_property out[8], size_t *count)
+{
+    rh_dec items = rh_map_open(map);
+    size_t n     = 0;
+    while (n < 8 && rh_map_next(&items, &out[n])) n++;
+    *count = n;
+    return items.status == RH_OK;
+}
+
+static inline bool read_event(rh_slice bytes, rh_reference_view *out)
+{
+    rh_message         message;
+    rh_amqp_properties properties;
+    if (rh_message_view(bytes, &message) != RH_OK) return false;
+    if (rh_message_properties(&message, &properties) != RH_OK) return false;
+
+    rh_dec id         = rh_dec_of(properties.message_id);
+    out->message_id   = rh_dec_string(&id);
+    out->content_type = properties.content_type;
+    out->body         = message.body;
+    return id.status == RH_OK && read_map(message.message_annotations, out->annotations, &out->annotation_count)
+           && read_map(message.application_properties, out->properties, &out->property_count);
+}
+
+static bool decode(rh_slice bytes, rh_reference_view *out) { return read_event(bytes, out); }
+
+static bool lazy(rh_slice bytes, rh_slice *body)
+{
+    rh_message message;
+    if (rh_message_view(bytes, &message) != RH_OK) return false;
+    *body = message.body;
+    return true;
+}
+
+static size_t batch_decode(rh_slice bytes, rh_reference_view *last)
+{
+    rh_message outer;
+    rh_dec     events;
+    rh_slice   event;
+    size_t     count = 0;
+    if (rh_envelope_open(bytes, &outer, &events) != RH_OK) return 0;
+    while (rh_envelope_next(&events, &event)) {
+        if (!read_event(event, last)) return 0;
+        count++;
+    }
+    return events.status == RH_OK ? count : 0;
+}
+
+const rh_codec rh_codec_ours = { "ringhub", encode, decode, lazy, batch, batch_decode };

@@ -1,0 +1,21 @@
+#!/bin/sh
+# instructions.sh PROGRAM OUT: runs PROGRAM --instructions under callgrind and writes "instructions-per-event name" lines.
+# The program prints "events name" for each dump it asks for.
+set -eu
+program=$1 out=$2
+if ! command -v valgrind >/dev/null; then
+    echo "valgrind is missing: no instruction counts" >&2
+    rm -f "$out"
+    exit 0
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+valgrind --tool=callgrind --callgrind-out-file="$scratch/dump" "$program" --instructions >"$scratch/events" 2>"$scratch/log" ||
+    { cat "$scratch/log" >&2; exit 1; }
+
+# Each dump says which it is, and its sum.
+while read -r events name; do
+    dump=$(grep -lxF "desc: Trigger: Client Request: $name" "$scratch"/dump.*)
+    awk -v events="$events" -v name="$name" '$1 == "totals:" || $1 == "summary:" { sum = $2 }
+        END { if (sum == "") exit 1; printf "%.0f %s\n", sum / events, name }' "$dump"
+done <"$scratch/events" >"$out"
