@@ -10,7 +10,7 @@
 static size_t copy_event(uint8_t *to, size_t n, const rh_reference_event *event)
 {
     (void)n;
-    /* With a size known beforehand gcc would write `rep movsq` here, which takes three times as long as the C library. */
+    /* With a size known beforehand gcc would write `rep movsq` here, which took 1.6 times as long as the C library. */
     memcpy(to, event->encoded.p, event->encoded.n);
     return event->encoded.n;
 }
