@@ -1,7 +1,7 @@
 # The benches, included by the Makefile. They see what an application sees: public headers and the static library.
 PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev valgrind
 
-$(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -I$(BUILD)/include -pthread -MMD -MP
+$(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -iquote . -I$(BUILD)/include -pthread -MMD -MP
 
 CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton floor/codec reference rounds)
 $(CODEC_BENCH): $(HEADERS)

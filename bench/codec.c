@@ -7,8 +7,8 @@
  *
  * Everybody's bytes and fields are compared with the reference before anything is measured.
  */
-#include "codec.h"
-#include "rounds.h"
+#include "bench/codec.h"
+#include "bench/rounds.h"
 
 #include <math.h>
 #include <stdio.h>

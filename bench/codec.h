@@ -5,7 +5,7 @@
 #ifndef RH_BENCH_CODEC_H
 #define RH_BENCH_CODEC_H
 
-#include "reference.h"
+#include "bench/reference.h"
 
 typedef struct rh_codec {
     const char *name;

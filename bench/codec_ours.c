@@ -1,4 +1,4 @@
-#include "codec.h"
+#include "bench/codec.h"
 
 /* What an application writes down: fields from its own struct, the message id encoded as the value it is. */
 struct filled {

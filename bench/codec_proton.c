@@ -1,7 +1,7 @@
 /*
  * qpid-proton at its best: one pn_message_t for all, filled anew, encoded straight to where it goes.
  */
-#include "codec.h"
+#include "bench/codec.h"
 
 #if !__has_include(<proton/message.h>)
 const rh_codec rh_codec_proton = { .name = "qpid-proton" };

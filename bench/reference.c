@@ -1,4 +1,4 @@
-#include "reference.h"
+#include "bench/reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "rounds.h"
+#include "bench/rounds.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * constructor beforehand and that there is room. The decoders check bounds and pass over nothing unseen, but trust text
  * to be text. Not a product: no other message could be written with it.
  */
-#include "../codec.h"
+#include "bench/codec.h"
 
 /* -- memcpy ---------------------------------------------------------------------------------- */
 
