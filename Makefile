@@ -129,7 +129,6 @@ $(BUILD)/tests/event_lines: tests/interop/event_lines.c $(STATIC) $(HEADERS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -std=gnu11 $(WARNINGS) -I$(BUILD)/include -o $@ $< $(STATIC) $(LIBS)
 
-$(BUILD)/tests/%_test.o $(BUILD)/tests/%_main.o: WARNINGS += -Wno-conversion -Wno-missing-field-initializers
 $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton

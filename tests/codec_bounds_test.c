@@ -389,7 +389,7 @@ Test(bounds, a_value_made_by_hand_is_opened_with_the_same_care)
     for (size_t i = 0; i < sizeof bad_compounds / sizeof bad_compounds[0]; i++) {
         const struct bad *bad = &bad_compounds[i];
         for (int bare = 0; bare < 2; bare++) {
-            rh_value value = { .code = bad->bytes[0], .bare = bare, .bytes = rh_slice_of(bad->bytes + bare, bad->n - bare) };
+            rh_value value = { .code = bad->bytes[0], .bare = bare, .bytes = rh_slice_of(bad->bytes + bare, (size_t)(bad->n - bare)) };
             rh_dec   items;
             rh_array array;
             value.type = RH_LIST;

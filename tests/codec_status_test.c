@@ -23,7 +23,7 @@ Test(status, every_status_has_its_name_and_its_words)
 Test(status, numbers_are_unique_and_in_their_family)
 {
     for (size_t i = 0; i < EVERY; i++) {
-        int number = every[i].status;
+        int number = (int)every[i].status;
         cr_expect(number <= 1 || (number >= 100 && number < 500), "%s", every[i].name);
         for (size_t k = 0; k < i; k++) cr_expect_neq(number, (int)every[k].status, "%s and %s", every[i].name, every[k].name);
     }

@@ -164,8 +164,8 @@ Test(composite, fields_left_out_at_the_end_are_absent)
         for (uint32_t count = 0; count <= table->count; count++) {
             uint32_t mask = (UINT32_C(1) << count) - 1, mandatory = mandatory_of(table);
             rh_status expected = (mask & mandatory) == mandatory ? RH_OK : RH_E_INVALID_FIELD;
-            cr_expect_eq(decode(cook((struct recipe){ (rh_composite_id)id, count, mask }, bytes, sizeof bytes), id, &list), expected);
-            rh_slice padded = cook((struct recipe){ (rh_composite_id)id, table->count, mask }, bytes, sizeof bytes);
+            cr_expect_eq(decode(cook((struct recipe){ .id = (rh_composite_id)id, .count = count, .mask = mask }, bytes, sizeof bytes), id, &list), expected);
+            rh_slice padded = cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = mask }, bytes, sizeof bytes);
             cr_expect_eq(decode(padded, id, &with_nulls), expected);
             cr_expect_eq(list.has, with_nulls.has, "%s with %u fields", table->words, count);
         }
@@ -187,7 +187,7 @@ Test(composite, a_field_too_many_is_malformed)
     uint8_t        bytes[512];
     union any_list list;
     EACH_LIST(id, table) {
-        struct recipe recipe = { (rh_composite_id)id, table->count + 1u, all_of(table) };
+        struct recipe recipe = { .id = (rh_composite_id)id, .count = table->count + 1u, .mask = all_of(table) };
         cr_expect_eq(decode(cook(recipe, bytes, sizeof bytes), id, &list), RH_E_DECODE, "%s and a null", table->words);
         recipe.mask = UINT32_MAX;
         cr_expect_eq(decode(cook(recipe, bytes, sizeof bytes), id, &list), RH_E_DECODE, "%s and true", table->words);
@@ -200,7 +200,7 @@ Test(composite, bytes_behind_the_counted_fields_are_malformed)
     union any_list list;
     EACH_LIST(id, table) {
         if (table->count == 0) continue;
-        rh_slice cooked = cook((struct recipe){ (rh_composite_id)id, table->count, all_of(table) }, bytes, sizeof bytes);
+        rh_slice cooked = cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table) }, bytes, sizeof bytes);
         bytes[5]--; /* the count */
         bool missed = table->count > 1 && table->rows[table->count - 1].mandatory;
         cr_expect_eq(decode(cooked, id, &list), missed ? RH_E_INVALID_FIELD : RH_E_DECODE, "%s", table->words);
@@ -217,7 +217,7 @@ Test(composite, a_value_of_another_type_is_an_invalid_field)
                 const struct sample *value = &of_each_type[t];
                 rh_dec   probe  = rh_dec_of(rh_slice_of(value->bytes, value->n));
                 bool     good   = takes((rh_kind)table->rows[i].kind, rh_dec_peek(&probe));
-                rh_slice cooked = cook((struct recipe){ (rh_composite_id)id, table->count, all_of(table), i, value }, bytes, sizeof bytes);
+                rh_slice cooked = cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table), .odd = i, .value = value }, bytes, sizeof bytes);
                 cr_expect_eq(decode(cooked, id, &list), good ? RH_OK : RH_E_INVALID_FIELD, "%s.%s as %s", table->words,
                              table->rows[i].words, rh_type_name(rh_dec_peek(&probe)));
             }
@@ -238,7 +238,7 @@ Test(composite, a_broken_value_is_malformed_and_its_place_is_told)
     EACH_LIST(id, table)
         for (int i = 0; i < table->count; i++)
             for (size_t b = 0; b < sizeof broken / sizeof *broken; b++) {
-                struct recipe recipe = { (rh_composite_id)id, table->count, all_of(table), i, &broken[b] };
+                struct recipe recipe = { .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table), .odd = i, .value = &broken[b] };
                 rh_slice      cooked = cook(recipe, bytes, sizeof bytes);
                 size_t        at     = 6;
                 for (int k = 0; k < i; k++) at += samples[table->rows[k].kind].n;
@@ -256,7 +256,7 @@ Test(composite, every_cut_is_malformed)
     uint8_t        bytes[512];
     union any_list list;
     EACH_LIST(id, table) {
-        rh_slice cooked = cook((struct recipe){ (rh_composite_id)id, table->count, all_of(table) }, bytes, sizeof bytes);
+        rh_slice cooked = cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table) }, bytes, sizeof bytes);
         for (size_t n = 0; n < cooked.n; n++) {
             uint8_t *copy = malloc(n ? n : 1); /* so that reading one byte too far is seen */
             memcpy(copy, bytes, n);
@@ -272,7 +272,7 @@ Test(composite, another_list_is_malformed)
     union any_list list;
     EACH_LIST(id, table)
         for (int other = 0; other < RH_AMQP_UNKNOWN; other++) {
-            rh_slice cooked = cook((struct recipe){ (rh_composite_id)id, table->count, all_of(table) }, bytes, sizeof bytes);
+            rh_slice cooked = cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table) }, bytes, sizeof bytes);
             rh_dec   d      = rh_dec_of(cooked);
             if (other == id) continue;
             cr_expect_eq(rh_composite_decode(&d, (rh_composite_id)other, &list), RH_E_DECODE);
@@ -419,7 +419,7 @@ Test(composite, a_list_that_does_not_fit_leaves_nothing)
     uint8_t        bytes[512], out[512];
     union any_list list;
     EACH_LIST(id, table) {
-        cr_assert_eq(decode(cook((struct recipe){ (rh_composite_id)id, table->count, all_of(table) }, bytes, sizeof bytes), id, &list), RH_OK);
+        cr_assert_eq(decode(cook((struct recipe){ .id = (rh_composite_id)id, .count = table->count, .mask = all_of(table) }, bytes, sizeof bytes), id, &list), RH_OK);
         rh_enc whole = rh_enc_of(out, sizeof out);
         cr_assert(rh_composite_encode(&whole, (rh_composite_id)id, &list));
         for (size_t n = 0; n < rh_enc_size(&whole); n++) {

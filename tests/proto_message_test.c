@@ -66,7 +66,7 @@ Test(message, every_set_of_sections_is_found)
     for (unsigned mask = 0; mask < 1u << SECTIONS; mask++) {
         uint8_t    bytes[128];
         rh_message message;
-        unsigned   bodies = __builtin_popcount(mask >> 5 & 7);
+        unsigned   bodies = (unsigned)__builtin_popcount(mask >> 5 & 7);
         rh_enc     e      = rh_enc_of(bytes, sizeof bytes);
         for (unsigned i = 0; i < SECTIONS; i++)
             if (mask >> i & 1) rh_enc_raw(&e, sections[i].bytes);
