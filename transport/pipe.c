@@ -247,6 +247,14 @@ static void serve_input(rh_tcp_pipe *pipe)
     else if (!pipe->tls) rh_tcp_pipe_fall(pipe, RH_E_CONNECTION_LOST, 0, "the peer closed the connection");
 }
 
+/* A send that is done at once may make the room for want of which input was held back, and nothing else would tell. */
+static void serve_output(rh_tcp_pipe *pipe)
+{
+    bool was_held = !pipe->handler->wants_input(pipe->user);
+    rh_pipe_output(pipe);
+    if (was_held && pipe->state == RH_PIPE_UP && pipe->handler->wants_input(pipe->user)) rh_tcp_pipe_wake(pipe);
+}
+
 void rh_tcp_pipe_service(rh_tcp_pipe *pipe)
 {
     if (pipe->state == RH_PIPE_GONE) {
@@ -255,7 +263,7 @@ void rh_tcp_pipe_service(rh_tcp_pipe *pipe)
     }
     if (pipe->state == RH_PIPE_RISING) come_up(pipe);
     if (pipe->state == RH_PIPE_UP) serve_input(pipe);
-    if (pipe->state == RH_PIPE_UP) rh_pipe_output(pipe);
+    if (pipe->state == RH_PIPE_UP) serve_output(pipe);
     if (pipe->state == RH_PIPE_HANDSHAKE) rh_tls_session_output(pipe);
     if (pipe->state > RH_PIPE_UP) rh_pipe_drop_input(pipe);
     if (pipe->state == RH_PIPE_FLUSHING) {
