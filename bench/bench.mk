@@ -1,5 +1,5 @@
 # The benches, included by the Makefile. They see what an application sees: public headers and the static library.
-PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev valgrind
+PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev python3-uamqp valgrind $(NPM)
 
 $(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -iquote . -I$(BUILD)/include -pthread -MMD -MP
 
@@ -18,10 +18,23 @@ bench-codec: packages-bench
 	@bench/instructions.sh $(BUILD)/bench/codec $(BUILD)/bench/codec.ir
 	@$(BUILD)/bench/codec $(BUILD)/bench
 
+# The rivals speak the line protocol of bench/rivals/README.md. Those in JavaScript live on the packages of the interop tests.
+RIVAL_PROTON = $(patsubst %,$(BUILD)/bench/%.o,rivals/proton rivals/proton_peer lines codec_proton reference)
+$(RIVAL_PROTON): $(HEADERS)
+
+$(BUILD)/bench/rivals/proton: $(RIVAL_PROTON) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^ $$(test -e /usr/include/proton/proactor.h && echo -lqpid-proton) -lcrypto
+
+.PHONY: bench-rivals
+bench-rivals: packages-bench
+	@$(MAKE) --no-print-directory $(BUILD)/bench/rivals/proton
+	@tests/interop/packages.sh
+
 # Preloaded into whoever is counted. Without builtins: gcc takes a malloc of ours for the one it knows.
 $(BUILD)/bench/heap.so: bench/heap.c bench/heap.h
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) -O2 -g -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -iquote . -fno-builtin -fPIC -shared -pthread -o $@ $<
 
--include $(CODEC_BENCH:.o=.d)
+-include $(CODEC_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d)

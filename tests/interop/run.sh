@@ -92,12 +92,7 @@ every_type() { # name connection
     same "$name: from our client to the official one" "$work/want" "$work/got"
 }
 
-if ! cmp -s $here/package-lock.json $here/node_modules/.installed; then
-    # Debian's Node trusts only the authorities it was built with; the machine's own count too.
-    : "${NODE_EXTRA_CA_CERTS:=/etc/ssl/certs/ca-certificates.crt}"
-    export NODE_EXTRA_CA_CERTS
-    (cd $here && npm ci --ignore-scripts) && cp $here/package-lock.json $here/node_modules/.installed || exit 1
-fi
+$here/packages.sh || exit 1
 
 rule="SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 certificates "$work"
