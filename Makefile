@@ -31,7 +31,7 @@ PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c)
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sanitize fuzz lint install clean
+.PHONY: all build help run check test sanitize counted instructions fuzz lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -47,6 +47,7 @@ help:
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
 	@echo "make lint       gcc and clang at the full warning level"
+	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench-codec  the codec beside its floors and qpid-proton"
 	@echo "make install    PREFIX=$(PREFIX)"
 
@@ -140,8 +141,8 @@ check: packages-test
 	@BUILD=$(BUILD) tests/run.sh check
 
 test: packages-test
-	@$(MAKE) --no-print-directory tests
-	@BUILD=$(BUILD) tests/run.sh test
+	@$(MAKE) --no-print-directory tests counted
+	@BUILD=$(BUILD) $(COUNTING) tests/run.sh test
 
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
@@ -150,6 +151,18 @@ sanitize: packages-sanitize
 lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc tests
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang tests
+
+# --- instruction counts -------------------------------------------------------------------------
+
+# Programs of bench/ that answer --instructions: tests/instructions.sh holds what they count of ours.
+COUNTED  = codec
+COUNTING = COMPILER='$(CC)' OPTIONS='$(CFLAGS)' COUNTED='$(COUNTED)'
+
+counted: $(COUNTED:%=$(BUILD)/bench/%)
+
+instructions: packages-test
+	@$(MAKE) --no-print-directory counted
+	@BUILD=$(BUILD) $(COUNTING) tests/instructions.sh write
 
 # --- fuzzing ------------------------------------------------------------------------------------
 

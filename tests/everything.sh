@@ -1,5 +1,8 @@
 # Sourced by run.sh: what `make test` runs beyond `make check`.
 
+echo "instructions"
+part instructions 120 tests/instructions.sh check
+
 echo "the program and strangers"
 part cli 240 tests/cli.sh
 part interop 400 tests/interop/run.sh

@@ -64,6 +64,7 @@ for plain in tests/*_main.c; do
 done
 echo "the house"
 part walls 60 tests/walls.sh
+part instructions_gate 60 tests/instructions_test.sh
 [ "$job" = check ] || . tests/everything.sh
 
 echo "$passed passed, $failed failed"
