@@ -210,6 +210,7 @@ static rh_status make_arena(rh_client *client, const rh_client_opts *opts)
                   .deliveries   = opts->deliveries ? opts->deliveries : DEFAULT_DELIVERIES,
                   .output_bytes = OUTPUT_BYTES,
                   .sasl         = RH_SASL_ANONYMOUS,
+                  .pipeline     = !opts->step_by_step,
     };
     static const rh_engine_handler nobody;
     const char *const              ids[] = { client->settings.application_id, NULL };

@@ -4,6 +4,7 @@
 
 static void finish(rh_client *client);
 static void arm(rh_client *client);
+static rh_status dial(rh_client *client);
 
 void rh_client_enter(rh_client *client)
 {
@@ -38,6 +39,9 @@ void rh_client_why_closed(const rh_client *client, rh_error *error)
     }
 }
 
+/* How long a peer that was told everything at once may keep silent before it is taken for one that cannot listen so. */
+#define PATIENCE RH_SECONDS(5)
+
 /* -- time ---------------------------------------------------------------------------------------- */
 
 /* One timer for the engine and for the end of connecting or closing, whichever is sooner. */
@@ -47,6 +51,7 @@ static void arm(rh_client *client)
     if (client->pipe_up) {
         rh_time engine = rh_engine_deadline(client->engine);
         if (engine < at) at = engine;
+        if (client->patience < at) at = client->patience;
     }
     /* Deadlines mostly grow: a timer that comes too early looks again, and a send costs none. */
     if (client->timer.is_set && client->timer.at <= at) return;
@@ -99,6 +104,26 @@ static void late(rh_client *client)
     rh_client_cut(client);
 }
 
+/*
+ * SASL, open and the links of $cbs leave in one flight [2.4.6, 5.3.2]. Some peers read too much along with their SASL
+ * frames and lose it, or hang up: whatever ends such a connection before the peer's open is taken for that, once.
+ */
+static bool may_be_haste(const rh_client *client, rh_status status)
+{
+    if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || !client->engine_opts.pipeline) return false;
+    /* A mechanism or credentials refused: it has understood. */
+    return status != RH_E_SASL && !client->closing && !client->destroyed;
+}
+
+static void slow_down(rh_client *client, const char *words)
+{
+    rh_client_log(client, RH_LOG_WARNING, "client.haste", "connecting again, step by step: ", words, NULL);
+    client->engine_opts.pipeline = false;
+    client->patience             = RH_TIME_NEVER;
+    client->again                = true;
+    rh_client_cut(client);
+}
+
 static void on_timer(void *user, rh_time now)
 {
     rh_client *client = user;
@@ -107,6 +132,9 @@ static void on_timer(void *user, rh_time now)
         close_now(client);
     } else if (now >= client->deadline) {
         late(client);
+    } else if (now >= client->patience) {
+        if (may_be_haste(client, RH_E_TIMEOUT)) slow_down(client, "no answer to an opening in one flight");
+        client->patience = RH_TIME_NEVER;
     } else if (client->engine) {
         rh_engine_tick(client->engine, now);
         rh_client_wake(client);
@@ -121,7 +149,7 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     rh_client *client = user;
     (void)engine, (void)open;
     if (client->state != RH_CLIENT_CONNECTING) return;
-    client->deadline = RH_TIME_NEVER;
+    client->deadline = client->patience = RH_TIME_NEVER;
     rh_client_set_state(client, RH_CLIENT_OPEN);
     rh_attachments_opened(client);
     rh_inquiries_poke(client);
@@ -132,6 +160,11 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     rh_client *client = user;
     rh_error   story  = *error;
     (void)engine;
+    if (client->again) return;
+    if (may_be_haste(client, story.status)) {
+        slow_down(client, story.description);
+        return;
+    }
     if (client->state < RH_CLIENT_CLOSING) {
         if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
         else rh_error_refine(&story);
@@ -232,6 +265,10 @@ static void pipe_on_up(void *user, rh_pipe *pipe)
     rh_client *client = user;
     rh_client_enter(client);
     client->pipe_up = true;
+    if (client->engine_opts.pipeline) {
+        rh_time now = rh_loop_now(client->loop), half = client->deadline > now ? (client->deadline - now) / 2 : 0;
+        client->patience = rh_time_after(now, half < PATIENCE ? half : PATIENCE);
+    }
     rh_pipe_wake(pipe);
     rh_client_leave(client);
 }
@@ -274,6 +311,19 @@ static void pipe_sent(void *user, size_t n)
     rh_client_leave(client);
 }
 
+/* Nothing was lent but what the engine wrote itself, so it may simply begin anew. */
+static void dial_again(rh_client *client)
+{
+    client->again  = false;
+    client->engine = NULL;
+    rh_exchange_restart(&client->cbs);
+    rh_exchange_restart(&client->management);
+    if (dial(client) == RH_OK) return;
+    rh_error story = client->error;
+    rh_client_end(client, &story);
+    conclude(client);
+}
+
 /* The pipe lends nothing any more, so now everybody who lent something hears that it is over. */
 static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
 {
@@ -281,8 +331,15 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
     rh_error   story  = *error;
     (void)pipe;
     rh_client_enter(client);
+    if (!client->again && may_be_haste(client, story.status)) slow_down(client, story.description);
+    bool again      = client->again && client->state == RH_CLIENT_CONNECTING && !client->closing && !client->destroyed;
     client->pipe    = NULL;
     client->pipe_up = false;
+    if (again) {
+        dial_again(client);
+        rh_client_leave(client);
+        return;
+    }
     if (client->destroyed) own_error(client, &story, RH_E_CLOSED, "the client was destroyed: ");
     else if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
     else rh_error_refine(&story);
@@ -312,13 +369,12 @@ static const rh_pipe_handler pipe_handler = {
 
 /* -- beginning and end --------------------------------------------------------------------------- */
 
-rh_status rh_client_dial(rh_client *client)
+static rh_status dial(rh_client *client)
 {
     bool traced = client->handler.on_frame != NULL;
     client->engine = rh_engine_init(client->arena, client->arena_n, &client->engine_opts, traced ? &tracing_handler : &engine_handler, client);
     if (!client->engine) return RH_E_ARGUMENT;
 
-    client->deadline   = rh_client_deadline(client, 0);
     rh_dial_opts opts  = {
          .size      = sizeof opts,
          .host      = client->settings.dial_host,
@@ -332,7 +388,6 @@ rh_status rh_client_dial(rh_client *client)
     if (status) {
         client->pipe = NULL;
         rh_error_own(&client->error, status, "cannot dial ", client->settings.dial_host, NULL);
-        client->state = RH_CLIENT_CLOSED;
         return status;
     }
     /* Submitted now, the pair leaves with the first bytes that the peer allows. */
@@ -340,6 +395,14 @@ rh_status rh_client_dial(rh_client *client)
     rh_exchange_open(&client->cbs);
     arm(client);
     return RH_OK;
+}
+
+rh_status rh_client_dial(rh_client *client)
+{
+    client->deadline = rh_client_deadline(client, 0);
+    rh_status status = dial(client);
+    if (status) client->state = RH_CLIENT_CLOSED;
+    return status;
 }
 
 void rh_client_end(rh_client *client, const rh_error *error)
@@ -360,6 +423,7 @@ void rh_client_end(rh_client *client, const rh_error *error)
 void rh_client_init(rh_client *client)
 {
     client->deadline   = RH_TIME_NEVER;
+    client->patience   = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
 }

@@ -39,6 +39,8 @@ struct rh_client {
     bool           pipe_up;
     rh_timer       timer;    /* the engine's deadline or one of the next two */
     rh_time        deadline; /* of connecting, or of closing */
+    rh_time        patience; /* with a peer that was told everything at once */
+    bool           again;    /* it did not take that: dial once more when the pipe is down */
     rh_error       error;    /* why it ended; RH_OK: not, or because we closed */
 
     bool               closing; /* rh_client_close() was called; the loop has to act on it */

@@ -110,6 +110,10 @@ typedef struct rh_client_opts {
     rh_client_handler handler;
     void             *user;
     rh_log            log; /* default: the loop's */
+
+    /* Connecting waits for every answer of SASL and open: two round trips more. Otherwise that is done only after a peer did
+     * not take all of it in one flight, which costs a second connection and is logged ("client.haste"). */
+    bool step_by_step;
 } rh_client_opts;
 
 #define RH_CLIENT_OPTS(...) (&(rh_client_opts){ .size = sizeof(rh_client_opts), __VA_ARGS__ })

@@ -270,12 +270,24 @@ void rh_exchange_forget(rh_call *call)
     settle(call);
 }
 
-void rh_exchange_lost(rh_exchange *x, const rh_error *error)
+static void lose_session(rh_exchange *x)
 {
     x->session = NULL;
     x->sender = x->receiver = NULL;
     x->sender_up = x->receiver_up = x->ending = false;
     rh_timer_cancel(x->client->loop, &x->timer);
+}
+
+/* Without the peer's open there was no credit, so no call has been sent. */
+void rh_exchange_restart(rh_exchange *x)
+{
+    lose_session(x);
+    if (x->calls) rh_timer_set(x->client->loop, &x->timer, rh_loop_now(x->client->loop));
+}
+
+void rh_exchange_lost(rh_exchange *x, const rh_error *error)
+{
+    lose_session(x);
     rh_call *call = x->calls;
     while (call) {
         call->lent = false;

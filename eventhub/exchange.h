@@ -72,6 +72,9 @@ void rh_exchange_start(rh_exchange *exchange, rh_call *call, rh_time deadline);
 /** Nobody waits for the answer: only on_idle comes, perhaps inside this call. */
 void rh_exchange_forget(rh_call *call);
 
+/** The connection never opened and there will be another: calls go on waiting, for that one. */
+void rh_exchange_restart(rh_exchange *exchange);
+
 /** The connection is gone and with it the session: every call that waits hears error. */
 void rh_exchange_lost(rh_exchange *exchange, const rh_error *error);
 

@@ -5,6 +5,13 @@
 /* Where virtual time begins on the wall: 2026-01-01T00:00:00Z. */
 #define WALL_MS INT64_C(1767225600000)
 
+/* Bytes on their way over the distance: [.., end) of the inbox is there at a time. */
+typedef struct arrival {
+    struct arrival *next;
+    rh_time         at;
+    size_t          n;
+} arrival;
+
 struct toy_pipe {
     rh_pipe                pipe; /* first */
     toy_loop              *toy;
@@ -15,8 +22,10 @@ struct toy_pipe {
     bool                   wake;
     size_t                 lent;
     uint8_t               *inbox;
-    size_t                 n, room;
-    rh_time                deadline;
+    size_t                 n, room; /* n have arrived, behind them lie those of the arrivals */
+    size_t                 coming;
+    arrival               *arrivals;
+    rh_time                deadline, connected;
     rh_error               error;
 };
 
@@ -149,6 +158,7 @@ static rh_status toy_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe
     p->handler    = handler;
     p->user       = user;
     p->deadline   = opts->deadline;
+    p->connected  = toy->now + 2 * toy->distance;
     toy->dials++;
     if (out) *out = &p->pipe;
     return RH_OK;
@@ -171,19 +181,46 @@ static void connect_pipe(toy_pipe *p)
     p->handler->on_up(p->user, &p->pipe);
 }
 
+static void send_far(toy_pipe *to, size_t n)
+{
+    arrival **last = &to->arrivals;
+    while (*last) last = &(*last)->next;
+    *last  = malloc(sizeof **last);
+    **last = (arrival){ NULL, to->toy->now + to->toy->distance, n };
+    to->coming += n;
+}
+
+static void drop_arrival(toy_pipe *p)
+{
+    arrival *first = p->arrivals;
+    p->arrivals    = first->next;
+    p->coming -= first->n;
+    free(first);
+}
+
+static void arrive(toy_pipe *p)
+{
+    while (p->arrivals && p->arrivals->at <= p->toy->now) {
+        p->n += p->arrivals->n;
+        drop_arrival(p);
+    }
+}
+
 static void append(toy_pipe *to, const void *bytes, size_t n)
 {
     toy_loop *toy = to->toy;
     if (to->dead || (to->dialer && toy->silent)) return;
     if (to->dialer && toy->bytes_in + n > toy->cut_after) n = toy->cut_after - toy->bytes_in;
-    if (to->room - to->n < n) {
-        to->room  = (to->n + n) * 2;
+    size_t end = to->n + to->coming;
+    if (to->room - end < n) {
+        to->room  = (end + n) * 2;
         to->inbox = realloc(to->inbox, to->room);
     }
-    if (n) memcpy(to->inbox + to->n, bytes, n);
+    if (n) memcpy(to->inbox + end, bytes, n);
     if (to->dialer && toy->corrupt_at > toy->bytes_in && toy->corrupt_at <= toy->bytes_in + n)
-        to->inbox[to->n + toy->corrupt_at - toy->bytes_in - 1] ^= toy->corrupt_by;
-    to->n += n;
+        to->inbox[end + toy->corrupt_at - toy->bytes_in - 1] ^= toy->corrupt_by;
+    if (toy->distance) send_far(to, n);
+    else to->n += n;
     if (to->dialer) toy->bytes_in += n;
 }
 
@@ -207,6 +244,7 @@ static bool send_output(toy_pipe *p)
 static bool feed_input(toy_pipe *p)
 {
     size_t whole = 0, size;
+    arrive(p);
     if (p->closing || p->n == 0 || !p->handler->wants_input(p->user)) return false;
     while (whole < p->n && (size = p->handler->frame_size(p->user, p->inbox + whole, p->n - whole)) != 0 && size <= p->n - whole) whole += size;
     if (whole == 0) return false;
@@ -215,7 +253,7 @@ static bool feed_input(toy_pipe *p)
     memcpy(bytes, p->inbox, whole);
     size_t used = p->handler->input(p->user, &p->pipe, bytes, whole);
     free(bytes);
-    memmove(p->inbox, p->inbox + used, p->n - used);
+    memmove(p->inbox, p->inbox + used, p->n + p->coming - used);
     p->n -= used;
     return used > 0;
 }
@@ -228,6 +266,14 @@ static bool finish_close(toy_pipe *p)
     return true;
 }
 
+/* The accepting side has still to hear of the end of a pipe: it serves one at a time. */
+static bool is_ending(const toy_loop *toy)
+{
+    for (const toy_pipe *p = toy->pipes; p; p = p->next)
+        if (!p->dialer && (p->hung_up || p->dead)) return true;
+    return false;
+}
+
 static bool step_pipe(toy_pipe *p)
 {
     toy_loop *toy = p->toy;
@@ -235,7 +281,7 @@ static bool step_pipe(toy_pipe *p)
     if (!p->up && p->closing) return finish_close(p);
     if (!p->up && p->dialer) {
         if (toy->now >= p->deadline) down(p, RH_E_TIMEOUT, "toy:5671: no connection in time");
-        else if (!toy->dial_hangs) connect_pipe(p);
+        else if (!toy->dial_hangs && toy->now >= p->connected && !is_ending(toy)) connect_pipe(p);
         return p->up || p->dead;
     }
     if (finish_close(p)) return true;
@@ -261,6 +307,7 @@ static bool bury(toy_loop *toy)
             p->peer->hung_up = !(p->peer->dialer && toy->silent); /* what is in its inbox is read first */
         }
         if (p->handler) p->handler->on_down(p->user, &p->pipe, &p->error);
+        while (p->arrivals) drop_arrival(p);
         free(p->inbox);
         free(p);
         return true;
@@ -302,8 +349,11 @@ static rh_status toy_turn(rh_loop *loop, rh_time until)
     if (busy) return RH_OK;
 
     rh_time next = toy->timers ? toy->timers->at : RH_TIME_NEVER;
-    for (toy_pipe *p = toy->pipes; p; p = p->next)
+    for (toy_pipe *p = toy->pipes; p; p = p->next) {
         if (!p->up && p->deadline < next) next = p->deadline;
+        if (!p->up && p->dialer && !toy->dial_hangs && p->connected < next) next = p->connected;
+        if (p->arrivals && p->arrivals->at < next) next = p->arrivals->at;
+    }
     if (until < next) next = until;
     if (next == RH_TIME_NEVER) return RH_E_SYSTEM; /* nothing will ever happen again */
     if (next > toy->now) toy->now = next;

@@ -20,6 +20,8 @@ typedef struct toy_loop {
     uint64_t     random;
     uint64_t     order;
 
+    rh_time distance; /* how long a byte travels; dialing takes two of them, as TCP's handshake. 0 */
+
     /* What goes wrong. */
     rh_status dial_status;    /* not RH_OK: every dial ends so */
     bool      dial_hangs;     /* nothing ever comes of it */

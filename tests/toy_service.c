@@ -162,6 +162,7 @@ static uint8_t on_sasl(void *user, rh_engine *engine, rh_slice mechanism, rh_sli
 {
     toy_service *s = user;
     (void)engine, (void)mechanism, (void)response;
+    s->in_sasl = true;
     return s->sasl_refused ? RH_SASL_CODE_AUTH : RH_SASL_CODE_OK;
 }
 
@@ -321,9 +322,15 @@ static size_t pipe_frame_size(void *user, const uint8_t *bytes, size_t n)
 
 static size_t pipe_input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
 {
-    toy_service *s = user;
-    (void)pipe;
-    size_t used = rh_engine_input(s->engine, bytes, n, s->toy->now);
+    toy_service *s        = user;
+    bool         careless = s->reads_ahead || s->hangs_up;
+    size_t       used     = 0;
+    s->in_sasl            = false;
+    while (careless && used < n && !s->in_sasl)
+        used += rh_engine_input(s->engine, bytes + used, rh_engine_frame_size(s->engine, bytes + used, n - used), s->toy->now);
+    if (s->in_sasl && used < n && s->hangs_up) rh_pipe_close(pipe, false);
+    if (s->in_sasl) used = n;
+    used += rh_engine_input(s->engine, bytes + used, n - used, s->toy->now);
     toy_service_wake(s);
     return used;
 }

@@ -14,6 +14,7 @@ typedef struct toy_service {
     rh_pipe   *pipe;
     void      *arena;
     rh_timer   timer;
+    bool       in_sasl; /* an init was among the frames read last */
     rh_link   *cbs_sender, *management_sender; /* ours: where answers go */
     rh_link   *events; /* the last other link */
 
@@ -29,6 +30,7 @@ typedef struct toy_service {
     const char *refuse;          /* the condition with which other links are refused */
     const char *refuse_words;
     bool        sasl_refused, mute; /* mute: nothing is ever sent */
+    bool        reads_ahead, hangs_up; /* what came along with SASL's init is lost, or is a reason to leave */
     bool        keep_deliveries; /* no disposition for what is sent on other links */
 
     /* What happened. */
