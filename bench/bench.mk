@@ -37,4 +37,16 @@ $(BUILD)/bench/heap.so: bench/heap.c bench/heap.h
 	@echo "  link $@"
 	$(Q)$(CC) -O2 -g -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -iquote . -fno-builtin -fPIC -shared -pthread -o $@ $<
 
--include $(CODEC_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d)
+# What talks over the wire. Objects lie apart, for a program is named like its folder.
+$(BUILD)/bench/objects/%.o: bench/%.c
+	@mkdir -p $(@D)
+	@echo "  cc   $<"
+	$(Q)$(COMPILE) $(STD) -c $< -o $@
+
+NULL_PEER = $(patsubst %.c,$(BUILD)/bench/objects/%.o,$(patsubst bench/%,%,$(wildcard bench/null/*.c)) reference.c)
+$(NULL_PEER): $(HEADERS)
+$(BUILD)/bench/null: $(NULL_PEER) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto
+
+-include $(CODEC_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d) $(NULL_PEER:.o=.d)
