@@ -21,12 +21,14 @@ extern "C" {
 #define RH_LIKELY(x)    __builtin_expect(!!(x), 1)
 #define RH_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define RH_COLD         __attribute__((cold, noinline))
+#define RH_APART        __attribute__((noinline)) /* a rarer way, whose registers the usual one shall not save */
 #else
 #define RH_API
 #define RH_NODISCARD
 #define RH_LIKELY(x)    (x)
 #define RH_UNLIKELY(x)  (x)
 #define RH_COLD
+#define RH_APART
 #endif
 
 #define RH_VERSION_MAJOR 0

@@ -22,48 +22,44 @@ static uint64_t code_of_symbol(rh_slice symbol)
     return 0;
 }
 
-/* [3.2.1 - 3.2.9] the narrow constructor of each section's one type; an amqp-value has any, so that no byte is it. */
+/* [3.2.1 - 3.2.9] the narrow constructor of each section's one type, and where the message keeps it if it is no body. An
+ * amqp-value has any constructor, so that no byte is it. */
 #define ANY 0x100
-static const uint16_t narrow_codes[] = { 0xc0, 0xc1, 0xc1, 0xc0, 0xc1, 0xa0, 0xc0, ANY, 0xc1 };
-
-struct section {
-    uint64_t code;
-    rh_slice value; /* of data the content, of all others as encoded */
+#define PLACE(section) offsetof(rh_message, section)
+static const struct kind {
+    uint16_t narrow;
+    uint8_t  place;
+} kinds[] = {
+    { 0xc0, PLACE(header) },
+    { 0xc1, PLACE(delivery_annotations) },
+    { 0xc1, PLACE(message_annotations) },
+    { 0xc0, PLACE(properties) },
+    { 0xc1, PLACE(application_properties) },
+    { 0xa0, 0 },
+    { 0xc0, 0 },
+    { ANY, 0 },
+    { 0xc1, PLACE(footer) },
 };
 
-/* A section as nearly all are: a descriptor of three bytes, and a value with a size. Answers where it ends; NULL if this one
- * is for read_section(). What a list or map holds is not looked at. */
-static inline const uint8_t *read_ordinary(const uint8_t *p, const uint8_t *end, struct section *out)
-{
-    size_t left = (size_t)(end - p), head, n;
-    if (RH_UNLIKELY(left < 8) || RH_UNLIKELY(rh_get16(p) != 0x0053) || RH_UNLIKELY(!is_section(p[2]))) return NULL;
-    out->code       = p[2];
-    uint16_t narrow = narrow_codes[p[2] - RH_CODE_HEADER];
-    if (p[3] == narrow) {
-        head = 2;
-        n    = p[4];
-    } else if (p[3] == narrow + 0x10) {
-        head = 5;
-        n    = rh_get32(p + 4);
-    } else {
-        return NULL;
-    }
-    if (RH_UNLIKELY(left - 3 - head < n)) return NULL;
-    p += 3;
-    out->value = narrow == 0xa0 ? rh_slice_of(p + head, n) : rh_slice_of(p, head + n);
-    return p + head + n;
-}
+static inline const struct kind *kind_of(unsigned code) { return &kinds[code - RH_CODE_HEADER]; }
+
+struct section {
+    unsigned       code;
+    rh_slice       value; /* of data the content, of all others as encoded */
+    const uint8_t *end;
+};
 
 /* The descriptor of a section in any of its forms; d moves to the value, or fails where it stood. */
-static bool read_code(rh_dec *d, uint64_t *out)
+static bool read_code(rh_dec *d, unsigned *out)
 {
-    const uint8_t *at = d->p;
+    const uint8_t *at   = d->p;
+    uint64_t       code = 0;
     rh_value       descriptor;
-    *out = 0;
     if (!rh_dec_described(d, &descriptor)) return false;
-    if (descriptor.type == RH_SYMBOL) *out = code_of_symbol(descriptor.bytes);
-    if (descriptor.type == RH_ULONG) *out = descriptor.u;
-    if (is_section(*out)) return true;
+    if (descriptor.type == RH_SYMBOL) code = code_of_symbol(descriptor.bytes);
+    if (descriptor.type == RH_ULONG) code = descriptor.u;
+    *out = (unsigned)code;
+    if (is_section(code)) return true;
     d->p = at;
     rh_dec_fail(d, RH_E_DECODE);
     return false;
@@ -81,78 +77,135 @@ static rh_slice read_sized(rh_dec *d, uint16_t narrow)
     return rh_slice_of(NULL, 0);
 }
 
-static bool read_section(rh_dec *d, struct section *out)
+/* A section in any form that the specification allows. */
+static RH_COLD struct section read_unusual(rh_dec *d)
 {
-    if (!read_code(d, &out->code)) return false;
-    switch (out->code) {
-    case RH_CODE_DATA:       out->value = rh_dec_binary(d); break;
-    case RH_CODE_AMQP_VALUE: out->value = rh_dec_raw(d); break;
-    default:                 out->value = read_sized(d, narrow_codes[out->code - RH_CODE_HEADER]); break;
+    struct section section;
+    if (read_code(d, &section.code)) {
+        switch (section.code) {
+        case RH_CODE_DATA:       section.value = rh_dec_binary(d); break;
+        case RH_CODE_AMQP_VALUE: section.value = rh_dec_raw(d); break;
+        default:                 section.value = read_sized(d, kind_of(section.code)->narrow); break;
+        }
     }
-    return d->status == RH_OK;
+    section.end = d->status == RH_OK ? d->p : NULL;
+    return section;
 }
 
-static bool is_body(uint64_t code)
+/* A section as nearly all are: a descriptor of three bytes, and a value with a size of one byte or four. Nothing is
+ * moved if it is another. What a list or map holds is not looked at. */
+static inline bool read_ordinary(const uint8_t *p, const uint8_t *end, struct section *out)
 {
-    return code >= RH_CODE_DATA && code <= RH_CODE_AMQP_VALUE;
-}
-
-/* [3.2] sections come in the order of their codes, each once; only data and sequences repeat, and the
- * three kinds of body exclude each other. */
-static inline bool section_follows(uint64_t code, uint64_t last)
-{
-    if (RH_LIKELY(code > last)) return last < RH_CODE_DATA || !is_body(code);
-    return code == last && (code == RH_CODE_DATA || code == RH_CODE_AMQP_SEQUENCE);
-}
-
-static inline void add_body(rh_message *message, const struct section *section, const uint8_t *from, const uint8_t *to)
-{
-    if (message->body_sections++ == 0) {
-        message->body_kind  = (rh_body_kind)(RH_BODY_DATA + (section->code - RH_CODE_DATA));
-        message->body       = section->value;
-        message->body_raw.p = from;
+    if (RH_UNLIKELY(end - p < 8) || RH_UNLIKELY(rh_get16(p) != 0x0053) || RH_UNLIKELY(!is_section(p[2]))) return false;
+    unsigned       code = p[2], narrow = kind_of(code)->narrow;
+    const uint8_t *content;
+    size_t         n;
+    if (p[3] == narrow) {
+        content = p + 5;
+        n       = p[4];
+    } else if (p[3] == narrow + 0x10) {
+        content = p + 8;
+        n       = rh_get32(p + 4);
+    } else {
+        return false;
     }
-    message->body_raw.n = (size_t)(to - message->body_raw.p);
+    if (RH_UNLIKELY((size_t)(end - content) < n)) return false;
+    out->code    = code;
+    out->end     = content + n;
+    out->value.p = code == RH_CODE_DATA ? content : p + 3;
+    out->value.n = (size_t)(out->end - out->value.p);
+    return true;
 }
 
-/* Where the message keeps each section that is not a body. */
-static const uint8_t places[] = {
-    offsetof(rh_message, header), offsetof(rh_message, delivery_annotations), offsetof(rh_message, message_annotations),
-    offsetof(rh_message, properties), offsetof(rh_message, application_properties), 0, 0, 0, offsetof(rh_message, footer),
-};
-
-static inline void add_section(rh_message *message, const struct section *section, const uint8_t *from, const uint8_t *to)
+/* The section at p; false if there is none. */
+static inline bool read_section(const uint8_t *p, const uint8_t *end, struct section *out)
 {
-    if (is_body(section->code)) add_body(message, section, from, to);
-    else *(rh_slice *)(void *)((uint8_t *)message + places[section->code - RH_CODE_HEADER]) = section->value;
+    if (RH_LIKELY(read_ordinary(p, end, out))) return true;
+    rh_dec d = { p, end, NULL, RH_OK };
+    *out     = read_unusual(&d);
+    return out->end != NULL;
 }
 
-static rh_status no_message(rh_message *out)
+static inline void first_body(rh_message *message, const struct section *section, const uint8_t *from)
 {
-    *out = (rh_message){ .body_kind = RH_BODY_NONE };
-    return RH_E_DECODE;
+    message->body_kind     = (rh_body_kind)(RH_BODY_DATA + (section->code - RH_CODE_DATA));
+    message->body_sections = 1;
+    message->body          = section->value;
+    message->body_raw      = rh_slice_of(from, (size_t)(section->end - from));
 }
 
-rh_status rh_message_view(rh_slice encoded, rh_message *out)
+static inline void further_body(rh_message *message, const struct section *section)
 {
-    const uint8_t *p    = encoded.p;
-    const uint8_t *end  = p ? p + encoded.n : p;
-    uint64_t       last = 0;
+    message->body_sections++;
+    message->body_raw.n = (size_t)(section->end - message->body_raw.p);
+}
+
+/* [3.2] sections come in the order of their codes, each once; only data and sequences repeat, and the three kinds of body
+ * exclude each other. False if the section that begins at `from` breaks this after `last`. */
+static inline bool add_section(rh_message *message, const struct section *section, const uint8_t *from, unsigned last)
+{
+    unsigned code = section->code;
+    if (code < RH_CODE_DATA || code > RH_CODE_AMQP_VALUE) {
+        *(rh_slice *)(void *)((uint8_t *)message + kind_of(code)->place) = section->value;
+        return code > last;
+    }
+    if (RH_LIKELY(last < RH_CODE_DATA)) first_body(message, section, from);
+    else further_body(message, section);
+    return last < RH_CODE_DATA || (code == last && code != RH_CODE_AMQP_VALUE);
+}
+
+static RH_APART rh_status view_any(const uint8_t *p, const uint8_t *end, rh_message *out)
+{
+    unsigned last = 0;
     *out = (rh_message){ .body_kind = RH_BODY_NONE };
     while (p != end) {
         struct section section;
-        const uint8_t *next = read_ordinary(p, end, &section);
-        if (RH_UNLIKELY(next == NULL)) {
-            rh_dec d = { p, end, NULL, RH_OK };
-            if (!read_section(&d, &section)) return no_message(out);
-            next = d.p;
+        if (!read_section(p, end, &section) || RH_UNLIKELY(!add_section(out, &section, p, last))) {
+            *out = (rh_message){ .body_kind = RH_BODY_NONE };
+            return RH_E_DECODE;
         }
-        if (RH_UNLIKELY(!section_follows(section.code, last))) return no_message(out);
-        add_section(out, &section, p, next);
         last = section.code;
-        p    = next;
+        p    = section.end;
     }
     return RH_OK;
+}
+
+/* -- finding them where they mostly are ------------------------------------------------------- */
+
+/* The section `code` if it is the one at *p and has a size of one byte, as nearly all but the body have; *p moves behind it. */
+static inline rh_slice narrow_section(const uint8_t **p, const uint8_t *end, uint8_t code, uint8_t narrow)
+{
+    const uint8_t *at = *p, head[] = { 0x00, 0x53, code, narrow };
+    if (end - at < 5 || memcmp(at, head, sizeof head) != 0 || end - at - 5 < at[4]) return rh_slice_of(NULL, 0);
+    *p = at + 5 + at[4];
+    return rh_slice_of(at + 3, 2 + (size_t)at[4]);
+}
+
+/* The one data section with which nearly all messages end; absent if it is another. */
+static inline rh_slice last_data(const uint8_t *p, const uint8_t *end)
+{
+    static const uint8_t narrow[] = { 0x00, 0x53, RH_CODE_DATA, 0xa0 }, wide[] = { 0x00, 0x53, RH_CODE_DATA, 0xb0 };
+    size_t left = (size_t)(end - p);
+    if (RH_LIKELY(left >= 8) && memcmp(p, wide, sizeof wide) == 0 && rh_get32(p + 4) == left - 8) return rh_slice_of(p + 8, left - 8);
+    if (left >= 5 && memcmp(p, narrow, sizeof narrow) == 0 && p[4] == left - 5) return rh_slice_of(p + 5, left - 5);
+    return rh_slice_of(NULL, 0);
+}
+
+/* The order of the lines is that of the sections [3.2]: what is anywhere else is left over, and everything looked at anew. */
+rh_status rh_message_view(rh_slice encoded, rh_message *out)
+{
+    const uint8_t *p = encoded.p, *end = p ? p + encoded.n : p;
+    out->header                 = narrow_section(&p, end, RH_CODE_HEADER, 0xc0);
+    out->delivery_annotations   = narrow_section(&p, end, RH_CODE_DELIVERY_ANNOTATIONS, 0xc1);
+    out->message_annotations    = narrow_section(&p, end, RH_CODE_MESSAGE_ANNOTATIONS, 0xc1);
+    out->properties             = narrow_section(&p, end, RH_CODE_PROPERTIES, 0xc0);
+    out->application_properties = narrow_section(&p, end, RH_CODE_APPLICATION_PROPERTIES, 0xc1);
+    out->footer                 = rh_slice_of(NULL, 0);
+    out->body_kind              = RH_BODY_DATA;
+    out->body_sections          = 1;
+    out->body                   = last_data(p, end);
+    out->body_raw               = rh_slice_of(p, (size_t)(end - p));
+    return RH_LIKELY(out->body.p != NULL) ? RH_OK : view_any(encoded.p, end, out);
 }
 
 bool rh_message_body_next(rh_dec *sections, rh_slice *out)
@@ -160,12 +213,10 @@ bool rh_message_body_next(rh_dec *sections, rh_slice *out)
     struct section section;
     *out = rh_slice_of(NULL, 0);
     if (sections->p == sections->end) return false;
-
-    const uint8_t *next = read_ordinary(sections->p, sections->end, &section);
-    if (next) sections->p = next;
-    else if (!read_section(sections, &section)) return false;
-    *out = section.value;
-    return true;
+    if (RH_LIKELY(read_ordinary(sections->p, sections->end, &section))) sections->p = section.end;
+    else section = read_unusual(sections);
+    if (sections->status == RH_OK) *out = section.value;
+    return sections->status == RH_OK;
 }
 
 /* An absent section is one in which every field is absent. */
