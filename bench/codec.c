@@ -267,7 +267,10 @@ int main(int argc, char **argv)
     }
     if (instructions) return 0;
 
-    rh_report report = { "codec", "ns/event", { "allocs/event", "Ir/event" }, contenders, count, RH_ROUNDS };
+    rh_report report = {
+        .name = "codec", .unit = "ns/event", .extra = { "allocs/event", "Ir/event" },
+        .contenders = contenders, .count = count, .rounds = RH_ROUNDS,
+    };
     rh_rounds_run(&report);
     printf("reference event: %d B sent, %d B received, %d in a batch of %d B", RH_REFERENCE_SENT, RH_REFERENCE_RECEIVED,
            RH_REFERENCE_COUNT, RH_REFERENCE_BATCH);
