@@ -58,6 +58,7 @@ help:
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench-codec  the codec beside its floors and qpid-proton"
+	@echo "make bench-engine  two engines back to back, beside qpid-proton's"
 	@echo "make install    PREFIX=$(PREFIX)"
 
 # --- objects ------------------------------------------------------------------------------------

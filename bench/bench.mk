@@ -3,7 +3,7 @@ PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev python3-uamqp valgrind $
 
 $(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -iquote . -I$(BUILD)/include -pthread -MMD -MP
 
-CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton floor/codec reference rounds)
+CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton floor/codec counts reference rounds)
 $(CODEC_BENCH): $(HEADERS)
 
 # Asked when the program is linked, which is after the packages are there.
@@ -31,6 +31,20 @@ bench-rivals: packages-bench
 	@$(MAKE) --no-print-directory $(BUILD)/bench/rivals/proton
 	@tests/interop/packages.sh
 
+ENGINE_BENCH = $(patsubst %,$(BUILD)/bench/%.o,engine engine_ours engine_proton codec_ours codec_proton counts reference rounds)
+$(ENGINE_BENCH): $(HEADERS)
+
+$(BUILD)/bench/engine: $(ENGINE_BENCH) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $$(test -e /usr/include/proton/message.h && echo -lqpid-proton) -lm
+
+.PHONY: bench-engine
+bench-engine: packages-bench
+	@$(MAKE) --no-print-directory $(BUILD)/bench/engine
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@bench/instructions.sh $(BUILD)/bench/engine $(BUILD)/bench/engine.ir
+	@$(BUILD)/bench/engine $(BUILD)/bench
+
 # Preloaded into whoever is counted. Without builtins: gcc takes a malloc of ours for the one it knows.
 $(BUILD)/bench/heap.so: bench/heap.c bench/heap.h
 	@mkdir -p $(@D)
@@ -49,4 +63,4 @@ $(BUILD)/bench/null: $(NULL_PEER) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto
 
--include $(CODEC_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d) $(NULL_PEER:.o=.d)
+-include $(CODEC_BENCH:.o=.d) $(ENGINE_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d) $(NULL_PEER:.o=.d)

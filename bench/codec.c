@@ -8,9 +8,9 @@
  * Everybody's bytes and fields are compared with the reference before anything is measured.
  */
 #include "bench/codec.h"
+#include "bench/counts.h"
 #include "bench/rounds.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <valgrind/callgrind.h>
@@ -26,33 +26,6 @@ static uint8_t *const out = pages + 2048;
 
 /* What was computed is wanted: without this the compiler might find out that it is not. */
 static inline void want(const void *p) { __asm__ volatile("" : : "r"(p) : "memory"); }
-
-/* -- allocations ----------------------------------------------------------------------------- */
-
-/* These stand before the C library's, for us and for every library here. */
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t count, size_t n);
-extern void *__libc_realloc(void *p, size_t n);
-
-static uint64_t allocations;
-
-void *malloc(size_t n)
-{
-    allocations++;
-    return __libc_malloc(n);
-}
-
-void *calloc(size_t count, size_t n)
-{
-    allocations++;
-    return __libc_calloc(count, n);
-}
-
-void *realloc(void *p, size_t n)
-{
-    allocations++;
-    return __libc_realloc(p, n);
-}
 
 /* -- tasks ----------------------------------------------------------------------------------- */
 
@@ -127,9 +100,9 @@ static double measure(void *user)
 
 static double allocations_of(const struct job *job)
 {
-    uint64_t before = allocations;
+    uint64_t before = rh_counts_allocations();
     turn(job, 10);
-    return (double)(allocations - before) / 10 / events_of(job->task);
+    return (double)(rh_counts_allocations() - before) / 10 / events_of(job->task);
 }
 
 /* -- truth before speed ---------------------------------------------------------------------- */
@@ -198,23 +171,6 @@ static void count_instructions(const struct job *job)
     printf("%u %s\n", turns * events_of(job->task), name);
 }
 
-static double instructions_of(const struct job *job, const char *directory)
-{
-    char   path[4096], line[256], name[80];
-    double count = NAN;
-    if ((size_t)snprintf(path, sizeof path, "%s/codec.ir", directory) >= sizeof path) return NAN;
-    name_of(job, name, sizeof name);
-    FILE *in = fopen(path, "r");
-    while (in && fgets(line, sizeof line, in)) {
-        char *rest;
-        line[strcspn(line, "\n")] = 0;
-        double read = strtod(line, &rest);
-        if (*rest == ' ' && strcmp(rest + 1, name) == 0) count = read;
-    }
-    if (in) fclose(in);
-    return count;
-}
-
 /* -- the bench ------------------------------------------------------------------------------- */
 
 static const rh_codec *const codecs[] = { &rh_codec_memcpy, &rh_codec_hand, &rh_codec_ours, &rh_codec_proton };
@@ -263,7 +219,7 @@ int main(int argc, char **argv)
             continue;
         }
         contenders[i].extra[0] = allocations_of(&jobs[i]);
-        contenders[i].extra[1] = instructions_of(&jobs[i], argv[1]);
+        contenders[i].extra[1] = rh_counts_instructions(argv[1], "codec", contenders[i].task, contenders[i].name);
     }
     if (instructions) return 0;
 
