@@ -145,7 +145,10 @@ int main(int argc, char **argv)
         contenders[i].extra[0] = allocations_of(&jobs[i]);
         contenders[i].extra[1] = rh_counts_instructions(argv[1], "engine", contenders[i].task, contenders[i].name);
     }
-    rh_report report = { "engine", "ns/event", { "allocs/event", "Ir/event" }, contenders, TASKS * ENGINES, RH_ROUNDS };
+    rh_report report = {
+        .name = "engine", .unit = "ns_per_event", .extra = { "allocs_per_event", "Ir_per_event" },
+        .contenders = contenders, .count = TASKS * ENGINES, .rounds = RH_ROUNDS,
+    };
     if (!instructions) rh_rounds_run(&report);
     for (size_t i = 0; i < TASKS * ENGINES; i++)
         if (jobs[i].pair) jobs[i].engines->close(jobs[i].pair);
