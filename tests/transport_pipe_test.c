@@ -172,16 +172,18 @@ Test(pipe, an_owner_that_stops_and_starts_misses_nothing)
         struct wire wire = { .loop = NULL };
         wire_open(&wire, backend, RH_LOOP_OPTS(.receive_buffers = 8, .receive_bytes = 2048));
         wire_connect(&wire);
-        wire.server.stops_every = 3;
-        for (size_t i = 0; i < 400; i++) wire_say_many(&wire.client, 1, i * 13 % 5000);
-        uint64_t digest = wire_said_digest(&wire.client);
-        rh_time end = rh_loop_now(wire.loop) + RH_SECONDS(10);
-        while (wire.server.frames < 400 && rh_loop_now(wire.loop) < end) {
-            wire_pass(&wire, RH_US(50));
-            if (wire.server.deaf) wire.server.deaf = false, rh_pipe_wake(wire.server.pipe);
-        }
-        cr_expect_eq(wire.server.frames, 400);
-        cr_expect_eq(wire.server.digest, digest);
+        wire_expect_stops_and_starts(&wire);
+        wire_close(&wire);
+    }
+}
+
+Test(pipe, a_send_that_is_done_at_once_makes_room_for_what_was_held_back)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .loop = NULL };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        wire_expect_room_is_noticed(&wire);
         wire_close(&wire);
     }
 }
@@ -192,15 +194,7 @@ Test(pipe, closing_with_flush_delivers_everything_first)
         struct wire wire = { .loop = NULL };
         wire_open(&wire, backend, NULL);
         wire_connect(&wire);
-        wire_say_many(&wire.client, 100, 50000);
-        uint64_t digest = wire_said_digest(&wire.client);
-        rh_pipe_close(wire.client.pipe, true);
-        cr_expect_not(wire.client.is_down, "never from inside the call");
-        cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
-        cr_expect_eq(wire.client.error.status, RH_OK, "%s", wire.client.error.description);
-        cr_expect_eq(wire.server.error.status, RH_E_CONNECTION_LOST);
-        cr_expect_eq(wire.server.frames, 100);
-        cr_expect_eq(wire.server.digest, digest);
+        wire_expect_flush(&wire);
         wire_close(&wire);
     }
 }
@@ -252,12 +246,7 @@ Test(pipe, an_owner_may_cut_while_it_is_asked_for_output_or_told_of_it)
             struct wire wire = { .loop = NULL };
             wire_open(&wire, backend, NULL);
             wire_connect(&wire);
-            wire.client.cuts_in_sent = in_sent;
-            wire.client.cuts_in_output = !in_sent;
-            wire_say_many(&wire.client, 100, 60000);
-            cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
-            cr_expect_eq(wire.client.error.status, RH_E_CANCELLED);
-            if (!in_sent) cr_expect_eq(wire.server.bytes_in, 0, "what is lent while it cuts never leaves");
+            wire_expect_cut(&wire, in_sent);
             wire_close(&wire);
         }
 }

@@ -30,11 +30,13 @@ static void on_up(void *user, rh_pipe *pipe)
     if (end->closes_at_up) rh_pipe_close(pipe, true);
 }
 
+static bool is_deaf(const struct end *end) { return end->deaf || (end->holds && end->said > 0); }
+
 static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
 {
     struct end *end = user;
     cr_assert(end->is_up && !end->is_down && n > 0);
-    if (end->deaf) return 0;
+    if (is_deaf(end)) return 0;
     end->inputs++;
     if (end->refuses_frames) {
         end->refused += n;
@@ -42,7 +44,7 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
         return n;
     }
     size_t at = 0;
-    while (at < n && !end->deaf) {
+    while (at < n && !is_deaf(end)) {
         size_t size = frame_size(NULL, bytes + at, n - at);
         cr_assert(size >= 4 && size <= n - at, "a frame of %zu in %zu bytes", size, n - at);
         end->frames++;
@@ -58,7 +60,7 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
     return at;
 }
 
-static bool wants_input(void *user) { return !((struct end *)user)->deaf; }
+static bool wants_input(void *user) { return !is_deaf(user); }
 
 static size_t output(void *user, rh_iov *iov, size_t max)
 {
@@ -190,4 +192,54 @@ void wire_close(struct wire *wire)
     wire_forget(&wire->server);
     rh_tls_destroy(wire->server_tls);
     rh_tls_destroy(wire->client_tls);
+}
+
+/* -- stories ------------------------------------------------------------------------------------- */
+
+void wire_expect_stops_and_starts(struct wire *wire)
+{
+    wire->server.stops_every = 3;
+    for (size_t i = 0; i < 400; i++) wire_say_many(&wire->client, 1, i * 13 % 5000);
+    uint64_t said = wire_said_digest(&wire->client);
+    rh_time end = rh_loop_now(wire->loop) + RH_SECONDS(10);
+    while (wire->server.frames < 400 && rh_loop_now(wire->loop) < end) {
+        wire_pass(wire, RH_US(50));
+        if (wire->server.deaf) wire->server.deaf = false, rh_pipe_wake(wire->server.pipe);
+    }
+    cr_expect_eq(wire->server.frames, 400);
+    cr_expect_eq(wire->server.digest, said);
+}
+
+/* A send that is done at once makes the room that input waited for, and nothing else would tell. */
+void wire_expect_room_is_noticed(struct wire *wire)
+{
+    wire->server.echoes = wire->server.holds = true;
+    wire_say_many(&wire->client, 30, 100);
+    uint64_t said = wire_said_digest(&wire->client);
+    cr_assert(wire_until(wire, wire->client.frames == 30), "%s: %zu of 30 came back", rh_loop_backend_name(wire->loop),
+              (size_t)wire->client.frames);
+    cr_expect_eq(wire->client.digest, said);
+}
+
+void wire_expect_flush(struct wire *wire)
+{
+    wire_say_many(&wire->client, 100, 50000);
+    uint64_t said = wire_said_digest(&wire->client);
+    rh_pipe_close(wire->client.pipe, true);
+    cr_expect_not(wire->client.is_down, "never from inside the call");
+    cr_assert(wire_until(wire, wire->client.is_down && wire->server.is_down));
+    cr_expect_eq(wire->client.error.status, RH_OK, "%s", wire->client.error.description);
+    cr_expect_eq(wire->server.error.status, RH_E_CONNECTION_LOST, "an orderly end, but not ours: %s", wire->server.error.description);
+    cr_expect_eq(wire->server.frames, 100);
+    cr_expect_eq(wire->server.digest, said);
+}
+
+void wire_expect_cut(struct wire *wire, bool in_sent)
+{
+    wire->client.cuts_in_sent = in_sent;
+    wire->client.cuts_in_output = !in_sent;
+    wire_say_many(&wire->client, 100, 60000);
+    cr_assert(wire_until(wire, wire->client.is_down && wire->server.is_down));
+    cr_expect_eq(wire->client.error.status, RH_E_CANCELLED);
+    if (!in_sent) cr_expect_eq(wire->server.bytes_in, 0, "what is lent while it cuts never leaves");
 }

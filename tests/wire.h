@@ -19,6 +19,7 @@ struct end {
     bool      closes_at_up, closes_at_frame;
     bool      cuts_in_sent, cuts_in_output;
     bool      refuses_frames; /* expects bytes that are no frame, and closes */
+    bool      holds;          /* wants no input while anything it said has not gone */
     uint64_t  stops_every;    /* becomes deaf after so many frames; 0: never */
     size_t    refused;
     bool      is_up, is_down;
@@ -68,6 +69,12 @@ uint64_t wire_said_digest(const struct end *end);
             cr_assert_eq(rh_loop_turn((wire)->loop, wire_end), RH_OK);                                                 \
         (condition);                                                                                                   \
     })
+
+/** Stories that hold for every pipe, plain or with TLS, between two ends that are up. They leave the wire as it is then. */
+void wire_expect_stops_and_starts(struct wire *wire);
+void wire_expect_room_is_noticed(struct wire *wire);
+void wire_expect_flush(struct wire *wire);
+void wire_expect_cut(struct wire *wire, bool in_sent);
 
 /** Turns for so long, whatever happens. */
 void wire_pass(struct wire *wire, rh_time time);
