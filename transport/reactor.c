@@ -386,11 +386,9 @@ static bool mask_features(bool *has_ring)
 
 static void make_poller(rh_reactor *reactor)
 {
-    bool has_ring;
-    (void)mask_features(&has_ring); /* judged before */
-    if (!has_ring) errno = ENOSYS;
+    if (!reactor->has_ring) errno = ENOSYS;
     if (reactor->opts.backend != RH_BACKEND_EPOLL) {
-        if (has_ring) reactor->poller = rh_ring_create(&reactor->opts, &reactor->allocator, &reactor->stats);
+        if (reactor->has_ring) reactor->poller = rh_ring_create(&reactor->opts, &reactor->allocator, &reactor->stats);
         if (reactor->poller) return;
         rh_reactor_log(reactor, RH_LOG_INFO, "loop.epoll", "io_uring is refused (%s): the loop runs on epoll", strerrordesc_np(errno));
     }
@@ -436,7 +434,7 @@ rh_status rh_loop_create(const rh_loop_opts *opts, rh_loop **out, rh_error *erro
     const rh_allocator *allocator = own.allocator ? own.allocator : &standard;
     rh_reactor *reactor = allocator->alloc(allocator->user, sizeof *reactor);
     if (!reactor) return refuse(error, RH_E_MEMORY, "no memory for a loop");
-    *reactor = (rh_reactor){ .loop.ops = &ops, .allocator = *allocator, .log = own.log, .opts = own, .bell.fd = -1 };
+    *reactor = (rh_reactor){ .loop.ops = &ops, .allocator = *allocator, .log = own.log, .opts = own, .has_ring = has_ring, .bell.fd = -1 };
     reactor->woken_end = &reactor->woken;
     rh_status status = furnish(reactor, error);
     if (status) {

@@ -31,6 +31,7 @@ typedef struct rh_reactor {
     struct rh_tcp_pipe     *woken, **woken_end; /* in the order they were woken */
     struct rh_tcp_listener *listeners;
 
+    bool has_ring; /* $RH_RING_FEATURES did not mask it */
     bool in_turn;
     bool is_stale; /* `now` is from before the wait */
     bool is_stopping;
