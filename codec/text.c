@@ -158,3 +158,10 @@ size_t rh_text_end(rh_text *text)
     text->out[cut] = '\0';
     return text->wanted;
 }
+
+rh_slice rh_text_decimal(uint64_t v, char room[RH_DECIMAL_ROOM])
+{
+    rh_text text = { .out = room, .n = RH_DECIMAL_ROOM };
+    rh_text_unsigned(&text, v);
+    return rh_slice_of(room, rh_text_end(&text));
+}

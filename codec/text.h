@@ -1,4 +1,4 @@
-/* Text written into a bounded buffer, counting what it would have wanted. Private to codec/. */
+/* Text written into a bounded buffer, counting what it would have wanted. Private to the library. */
 #ifndef RH_TEXT_H
 #define RH_TEXT_H
 
@@ -24,6 +24,10 @@ void rh_text_double(rh_text *text, double v, bool narrow);
 
 /* Well-formed characters as they are; controls, quotes, backslashes and broken bytes escaped. */
 void rh_text_escaped(rh_text *text, rh_slice bytes);
+
+/* The digits alone, lent from `room`, with a closing zero behind them. */
+#define RH_DECIMAL_ROOM 21
+rh_slice rh_text_decimal(uint64_t v, char room[RH_DECIMAL_ROOM]);
 
 /* Ends the text with a zero, never in the middle of a character, and answers what it wanted. */
 size_t rh_text_end(rh_text *text);

@@ -1,3 +1,4 @@
+#include "codec/text.h"
 #include "eventhub/connection.h"
 
 /* Answers that may be on their way at once; granted again at half. */
@@ -7,17 +8,6 @@
 #define RETRY RH_MS(1)
 
 static const rh_endpoint_ops exchange_ops;
-
-static size_t decimal(uint64_t value, char out[21])
-{
-    char   reversed[20];
-    size_t n = 0;
-    do reversed[n++] = (char)('0' + value % 10);
-    while (value /= 10);
-    for (size_t i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
-    out[n] = 0;
-    return n;
-}
 
 static void on_retry(void *user, rh_time now);
 static void pump(rh_exchange *x);
@@ -225,11 +215,10 @@ static void pump(rh_exchange *x)
 
 void rh_exchange_write_properties(const rh_exchange *x, rh_enc *e)
 {
-    char id[21];
-    (void)decimal(x->next_id, id);
+    char id[RH_DECIMAL_ROOM];
     rh_enc_descriptor(e, RH_CODE_PROPERTIES);
     rh_enc_mark list = rh_enc_list_begin(e);
-    rh_enc_string(e, rh_str(id));
+    rh_enc_string(e, rh_text_decimal(x->next_id, id));
     rh_enc_null(e); /* user-id */
     rh_enc_string(e, rh_str(x->node));
     rh_enc_null(e); /* subject */
@@ -330,8 +319,8 @@ static bool read_answer(rh_slice payload, rh_answer *out)
 static rh_call *call_of(rh_exchange *x, rh_slice correlation)
 {
     for (rh_call *call = x->calls; call; call = call->next) {
-        char id[21];
-        if (!call->answered && call->sent && rh_slice_equal(correlation, rh_slice_of(id, decimal(call->id, id)))) return call;
+        char id[RH_DECIMAL_ROOM];
+        if (!call->answered && call->sent && rh_slice_equal(correlation, rh_text_decimal(call->id, id))) return call;
     }
     return NULL;
 }

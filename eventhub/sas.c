@@ -1,4 +1,5 @@
 #include "eventhub/sas.h"
+#include "codec/text.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -55,18 +56,6 @@ size_t rh_percent_decode(rh_slice text, char *out, size_t n)
     return used;
 }
 
-/* Decimal digits with their closing zero; the length without it. */
-static size_t decimal(uint64_t value, char out[21])
-{
-    char   reversed[20];
-    size_t n = 0;
-    do reversed[n++] = (char)('0' + value % 10);
-    while (value /= 10);
-    for (size_t i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
-    out[n] = 0;
-    return n;
-}
-
 /* base64(HMAC-SHA256(key, audience LF expiry)), with a closing zero; audience is encoded already. */
 static bool signature_of(rh_slice audience, rh_slice expiry, rh_slice key, char out[RH_SAS_SIGNATURE_N + 1])
 {
@@ -111,21 +100,21 @@ static void put_encoded(writer *w, rh_slice text)
 
 rh_status rh_sas_sign(char *out, size_t n, size_t *length, rh_slice audience, rh_slice rule, rh_slice key, int64_t expiry_unix_s)
 {
-    char expiry[21], signature[RH_SAS_SIGNATURE_N + 1];
+    char room[RH_DECIMAL_ROOM], signature[RH_SAS_SIGNATURE_N + 1];
     if (expiry_unix_s < 0) return RH_E_ARGUMENT;
-    size_t expiry_n = decimal((uint64_t)expiry_unix_s, expiry);
+    rh_slice expiry = rh_text_decimal((uint64_t)expiry_unix_s, room);
 
     writer w = { out, 0, n, false };
     put(&w, rh_str(RH_SAS_PREFIX "sr="));
     size_t start = w.used;
     put_encoded(&w, audience);
     if (w.full) return RH_E_SPACE;
-    if (!signature_of(rh_slice_of(out + start, w.used - start), rh_slice_of(expiry, expiry_n), key, signature)) return RH_E_SYSTEM;
+    if (!signature_of(rh_slice_of(out + start, w.used - start), expiry, key, signature)) return RH_E_SYSTEM;
 
     put(&w, rh_str("&sig="));
     put_encoded(&w, rh_slice_of(signature, RH_SAS_SIGNATURE_N));
     put(&w, rh_str("&se="));
-    put(&w, rh_slice_of(expiry, expiry_n));
+    put(&w, expiry);
     put(&w, rh_str("&skn="));
     put_encoded(&w, rule);
     put(&w, rh_slice_of("", 1));

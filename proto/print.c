@@ -1,42 +1,11 @@
 /* Performatives as text for traces: names from the table, values as the codec prints them. */
+#include "codec/text.h"
 #include "proto/table.h"
 
-struct text {
-    char  *out;
-    size_t n, wanted; /* characters so far, whether they fitted or not; the last byte of out is for the zero */
-};
-
-static void put_bytes(struct text *text, const char *bytes, size_t n)
-{
-    size_t room = text->n > text->wanted ? text->n - text->wanted : 0;
-    if (room > 1) memcpy(text->out + text->wanted, bytes, n < room ? n : room - 1);
-    text->wanted += n;
-}
-
-static void put(struct text *text, const char *words)
-{
-    put_bytes(text, words, strlen(words));
-}
-
-static void put_number(struct text *text, size_t v)
-{
-    char  digits[20];
-    char *p = digits + sizeof digits;
-    do *--p = (char)('0' + v % 10);
-    while (v /= 10);
-    put_bytes(text, p, (size_t)(digits + sizeof digits - p));
-}
-
-static void put_value(struct text *text, rh_slice encoded)
+static void put_value(rh_text *text, rh_slice encoded)
 {
     size_t room = text->n > text->wanted ? text->n - text->wanted : 0;
     text->wanted += rh_value_print(encoded, room ? text->out + text->wanted : NULL, room);
-}
-
-static size_t put_end(struct text *text)
-{
-    if (text->n) text->out[text->wanted < text->n ? text->wanted : text->n - 1] = '\0';
-    return text->wanted;
 }
 
 /* [5.3.3] what proves who somebody is: the client's two responses, and the challenge that one of them answers. */
@@ -48,29 +17,29 @@ static bool is_secret(rh_composite_id id, uint32_t at)
 }
 
 /* A list inside a field is named: state=accepted [], error=error [:amqp:not-found, "..."]. */
-static void put_field_value(struct text *text, rh_slice encoded)
+static void put_field_value(rh_text *text, rh_slice encoded)
 {
     rh_dec          d     = rh_dec_of(encoded);
     rh_composite_id inner = rh_composite_peek(&d);
     if (inner != RH_AMQP_UNKNOWN) {
         rh_value descriptor;
         rh_dec_described(&d, &descriptor);
-        put(text, rh_composite_name(inner));
-        put(text, " ");
+        rh_text_string(text, rh_composite_name(inner));
+        rh_text_string(text, " ");
     }
     put_value(text, rh_slice_of(d.p, rh_dec_left(&d)));
 }
 
-static void put_secret(struct text *text, rh_slice encoded)
+static void put_secret(rh_text *text, rh_slice encoded)
 {
     rh_dec   d       = rh_dec_of(encoded);
     rh_slice content = rh_dec_binary(&d);
-    put(text, "<");
-    put_number(text, d.status == RH_OK ? content.n : encoded.n);
-    put(text, " bytes>");
+    rh_text_string(text, "<");
+    rh_text_unsigned(text, d.status == RH_OK ? content.n : encoded.n);
+    rh_text_string(text, " bytes>");
 }
 
-static void put_fields(struct text *text, rh_composite_id id, rh_dec *items, uint32_t count)
+static void put_fields(rh_text *text, rh_composite_id id, rh_dec *items, uint32_t count)
 {
     const rh_table *table = &rh_tables[id];
     const char     *comma = "";
@@ -78,9 +47,9 @@ static void put_fields(struct text *text, rh_composite_id id, rh_dec *items, uin
         if (rh_dec_null(items)) continue;
         rh_slice encoded = rh_dec_raw(items);
         if (encoded.p == NULL) break;
-        put(text, comma);
-        put(text, table->rows[i].words);
-        put(text, "=");
+        rh_text_string(text, comma);
+        rh_text_string(text, table->rows[i].words);
+        rh_text_string(text, "=");
         if (is_secret(id, i)) put_secret(text, encoded);
         else put_field_value(text, encoded);
         comma = ", ";
@@ -91,35 +60,35 @@ static void put_fields(struct text *text, rh_composite_id id, rh_dec *items, uin
 
 size_t rh_performative_print(rh_slice body, char *out, size_t n)
 {
-    struct text     text = { out, n, 0 };
+    rh_text         text = { out, n, 0 };
     rh_dec          d    = rh_dec_of(body);
     rh_composite_id id   = rh_composite_peek(&d);
     if (body.n == 0) {
-        put(&text, "heartbeat");
-        return put_end(&text);
+        rh_text_string(&text, "heartbeat");
+        return rh_text_end(&text);
     }
     if (id == RH_AMQP_UNKNOWN) {
         put_value(&text, body);
-        return put_end(&text);
+        return rh_text_end(&text);
     }
 
     rh_value descriptor;
     rh_dec   items;
     rh_dec_described(&d, &descriptor);
-    put(&text, rh_composite_name(id));
-    put(&text, "(");
+    rh_text_string(&text, rh_composite_name(id));
+    rh_text_string(&text, "(");
     uint32_t count = rh_dec_list(&d, &items);
     put_fields(&text, id, &items, count);
     if (d.status != RH_OK) {
-        put(&text, "<malformed at byte ");
-        put_number(&text, (size_t)(d.p - body.p));
-        put(&text, ">");
+        rh_text_string(&text, "<malformed at byte ");
+        rh_text_unsigned(&text, (size_t)(d.p - body.p));
+        rh_text_string(&text, ">");
     }
-    put(&text, ")");
+    rh_text_string(&text, ")");
     if (d.status == RH_OK && d.p != d.end) {
-        put(&text, " ");
-        put_number(&text, rh_dec_left(&d));
-        put(&text, " B");
+        rh_text_string(&text, " ");
+        rh_text_unsigned(&text, rh_dec_left(&d));
+        rh_text_string(&text, " B");
     }
-    return put_end(&text);
+    return rh_text_end(&text);
 }
