@@ -2,6 +2,7 @@
 #ifndef RH_CLI_COMMAND_H
 #define RH_CLI_COMMAND_H
 
+#include <ringhub/base.h>
 #include <stdio.h>
 
 /* Exit codes: the program's contract. */
@@ -28,5 +29,8 @@ int rh_command_misread(const struct command *command, char **argv);
 
 /* The same as misused for an operation that failed; answers FAILED. */
 int rh_command_failed(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));
+
+/* An rh_log's on_log: lines on stderr, up to the rh_log_level that `least` points to. */
+void rh_command_log(void *least, rh_log_level level, const char *id, const char *text);
 
 #endif

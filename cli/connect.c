@@ -27,13 +27,6 @@ int rh_cli_failed(const struct connection *connection, const char *what, const r
     return rh_command_failed(connection->command, "%s: %s: %s", what, name, words);
 }
 
-static void print_log(void *user, rh_log_level level, const char *id, const char *text)
-{
-    static const char *const names[] = { "error", "warning", "info", "debug" };
-    bool verbose = *(const bool *)user;
-    if (level == RH_LOG_ERROR || verbose) fprintf(stderr, "%s %s: %s\n", names[level], id, text);
-}
-
 static void print_frame(void *user, rh_client *client, bool outgoing, uint16_t channel, const char *text)
 {
     (void)user, (void)client;
@@ -96,7 +89,7 @@ static int find_way(struct connection *connection, const struct connect_opts *op
 
 int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts)
 {
-    static const bool loud = true, quiet = false;
+    static rh_log_level loud = RH_LOG_DEBUG, quiet = RH_LOG_ERROR;
     *connection = (struct connection){ .command = command };
     rh_client_opts client = { .size = sizeof client, .ca_file = opts->ca_file, .insecure = opts->insecure,
                               .application_id = "ringhub-cli", .links = opts->links, .user = connection };
@@ -105,7 +98,7 @@ int rh_cli_open(struct connection *connection, const struct command *command, co
     if (code != DONE) return code;
 
     rh_error error;
-    rh_log log = { .on_log = print_log, .user = (void *)(opts->verbose ? &loud : &quiet) };
+    rh_log log = { .on_log = rh_command_log, .user = opts->verbose ? &loud : &quiet };
     rh_status status = rh_loop_create(RH_LOOP_OPTS(.log = log), &connection->loop, &error);
     if (status == RH_OK) status = rh_client_create(connection->loop, &client, &connection->client, &error);
     if (status == RH_OK) return DONE;

@@ -35,7 +35,7 @@ struct settings {
     struct place     plain, tls;
     rh_emulator_hub  hubs[HUBS_MAX];
     char            *rule;
-    bool             verbose;
+    rh_log_level     least; /* of what is logged */
 };
 
 static bool parse_place(const char *text, struct place *place)
@@ -126,7 +126,7 @@ static bool parse_option(struct settings *settings, int option, char *value)
     case 'm': return parse_bytes(value, &opts->max_bytes);
     case 'd': opts->data_dir = value; return *value != '\0';
     case 'R': return parse_rule(value, opts);
-    case 'v': return settings->verbose = true;
+    case 'v': settings->least = RH_LOG_DEBUG; return true;
     default: return false;
     }
 }
@@ -156,12 +156,6 @@ static int parse(struct settings *settings, int argc, char **argv)
     return DONE;
 }
 
-static void print_log(void *user, rh_log_level level, const char *id, const char *text)
-{
-    static const char *const names[] = { "error", "warning", "info", "debug" };
-    if (level <= RH_LOG_WARNING || *(const bool *)user) fprintf(stderr, "%s %s: %s\n", names[level], id, text);
-}
-
 static void announce(const char *protocol, const struct place *place, uint16_t port)
 {
     bool v6 = strchr(place->host, ':') != NULL;
@@ -176,7 +170,7 @@ static int serve(struct settings *settings)
     opts->tls_host = settings->tls.host;
     opts->tls_port = settings->tls.port;
     opts->hubs = settings->hubs;
-    opts->log = (rh_log){ .on_log = print_log, .user = &settings->verbose };
+    opts->log = (rh_log){ .on_log = rh_command_log, .user = &settings->least };
 
     /* Blocked before the emulator's thread starts: it inherits the mask, and only sigwait below takes them. */
     sigset_t ends;
@@ -201,7 +195,7 @@ static int serve(struct settings *settings)
 
 static int run(int argc, char **argv)
 {
-    struct settings settings = { .opts = { .size = sizeof settings.opts }, .plain = { "127.0.0.1", 5672 } };
+    struct settings settings = { .opts = { .size = sizeof settings.opts }, .plain = { "127.0.0.1", 5672 }, .least = RH_LOG_WARNING };
     int code = parse(&settings, argc, argv);
     return code == DONE ? serve(&settings) : code;
 }

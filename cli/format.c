@@ -50,14 +50,21 @@ static void print_id(FILE *out, const rh_value *id)
     print_encoded(out, rh_enc_written(&encoder));
 }
 
-static void print_time(FILE *out, int64_t ms)
+bool rh_format_time(int64_t ms, char text[RH_TIME_ROOM])
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm parts;
-    char text[32];
-    if (ms < 0 || !gmtime_r(&seconds, &parts)) return;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    fprintf(out, "%s.%03dZ", text, (int)(ms % 1000));
+    *text = '\0';
+    if (ms < 0 || !gmtime_r(&seconds, &parts) || parts.tm_year > 9999 - 1900) return false;
+    size_t n = strftime(text, RH_TIME_ROOM, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + n, RH_TIME_ROOM - n, ".%03dZ", (int)(ms % 1000));
+    return true;
+}
+
+static void print_time(FILE *out, int64_t ms)
+{
+    char text[RH_TIME_ROOM];
+    if (rh_format_time(ms, text)) fputs(text, out);
 }
 
 static void print_body(FILE *out, const rh_event *event)

@@ -1,7 +1,7 @@
 #include "cli/connect.h"
+#include "cli/format.h"
 
 #include <getopt.h>
-#include <time.h>
 
 static const char usage[] =
     "usage: ringhub info [OPTION]...\n\n"
@@ -12,15 +12,10 @@ static const char usage[] =
 
 static const struct option options[] = { CONNECT_LONG, { "json", no_argument, NULL, 'j' }, { 0 } };
 
-/* 2026-01-31T12:00:00.000Z, or a dash for 1970 and before, which is how the service says never. */
-static void format_time(int64_t ms, char out[32])
+/* A dash for 1970 and before, which is how the service says never. */
+static void say_time(int64_t ms, char out[RH_TIME_ROOM])
 {
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    size_t n = 0;
-    if (ms > 0 && gmtime_r(&seconds, &parts)) n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (n == 0 || n > 26) snprintf(out, 32, "-");
-    else snprintf(out + n, 32 - n, ".%03dZ", (int)(ms % 1000));
+    if (ms == 0 || !rh_format_time(ms, out)) memcpy(out, "-", 2);
 }
 
 /* JSON [RFC 8259]: quotes, backslashes and controls are escaped, everything else goes out as it came. */
@@ -37,8 +32,8 @@ static void print_json_string(const char *text)
 
 static void print_hub(const rh_hub_properties *hub, bool json)
 {
-    char created[32];
-    format_time(hub->created_at_ms, created);
+    char created[RH_TIME_ROOM];
+    say_time(hub->created_at_ms, created);
     if (!json) {
         printf("hub         %s\ncreated     %s\npartitions  %u\n\n", hub->name, created, hub->partition_count);
         printf("%9s %14s %14s %24s  %-24s %s\n", "partition", "first", "last", "last offset", "last enqueued", "empty");
@@ -51,8 +46,8 @@ static void print_hub(const rh_hub_properties *hub, bool json)
 
 static void print_partition(const rh_partition_properties *partition, bool json, bool first)
 {
-    char enqueued[32];
-    format_time(partition->last_enqueued_time_ms, enqueued);
+    char enqueued[RH_TIME_ROOM];
+    say_time(partition->last_enqueued_time_ms, enqueued);
     if (!json) {
         printf("%9s %14lld %14lld %24s  %-24s %s\n", partition->id, (long long)partition->begin_sequence_number,
                (long long)partition->last_enqueued_sequence_number, partition->last_enqueued_offset, enqueued,

@@ -3,7 +3,6 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
-#include <ringhub/base.h>
 
 static const struct command *const commands[] = {
     &rh_command_emulator, &rh_command_send, &rh_command_receive, &rh_command_info, &rh_command_run,
@@ -40,6 +39,12 @@ int rh_command_failed(const struct command *command, const char *words, ...)
     say(command, words, arguments);
     va_end(arguments);
     return FAILED;
+}
+
+void rh_command_log(void *least, rh_log_level level, const char *id, const char *text)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    if (level <= *(const rh_log_level *)least) fprintf(stderr, "%s %s: %s\n", names[level], id, text);
 }
 
 static int help(FILE *out, int code)
