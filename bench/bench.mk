@@ -63,4 +63,15 @@ $(BUILD)/bench/null: $(NULL_PEER) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto
 
+# Floors on the wire: bare sockets and a bare ring, which speak the line protocol like everybody.
+FLOORS     = echo ring
+FLOOR_WIRE = $(patsubst %,$(BUILD)/bench/objects/%.o,$(FLOORS:%=floor/%) floor/amqp reference lines)
+$(FLOOR_WIRE): $(HEADERS)
+$(FLOORS:%=$(BUILD)/bench/floor/%): $(BUILD)/bench/floor/%: $(BUILD)/bench/objects/floor/%.o $(patsubst %,$(BUILD)/bench/objects/%.o,floor/amqp reference lines) $(STATIC)
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto -luring
+
+-include $(FLOOR_WIRE:.o=.d)
+
 -include $(CODEC_BENCH:.o=.d) $(ENGINE_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d) $(NULL_PEER:.o=.d)

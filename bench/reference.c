@@ -147,6 +147,20 @@ rh_slice rh_reference_sent(size_t i) { return rh_slice_of(sent[i], RH_REFERENCE_
 rh_slice rh_reference_received(size_t i) { return rh_slice_of(received[i], RH_REFERENCE_RECEIVED); }
 rh_slice rh_reference_batch(void) { return rh_slice_of(batch, sizeof batch); }
 
+size_t rh_reference_write(uint8_t *to, size_t room, size_t i, size_t body_n, bool as_received)
+{
+    rh_slice whole = as_received ? rh_reference_received(i) : rh_reference_sent(i);
+    size_t   head  = whole.n - RH_REFERENCE_BODY - 8; /* all before the data section */
+    bool     small = body_n <= UINT8_MAX;
+    if (head + 8 + body_n > room) return 0;
+    memcpy(to, whole.p, head + 3);
+    to += head + 3;
+    *to++ = small ? 0xa0 : 0xb0;
+    for (int shift = small ? 0 : 24; shift >= 0; shift -= 8) *to++ = (uint8_t)(body_n >> shift);
+    for (size_t at = 0; at < body_n; at++) to[at] = bodies[i][at % RH_REFERENCE_BODY];
+    return head + (small ? 5 : 8) + body_n;
+}
+
 /* -- comparing ------------------------------------------------------------------------------- */
 
 static bool is_text(const rh_property *property, const char *key, rh_slice value)

@@ -51,6 +51,10 @@ const rh_reference_event *rh_reference_event_at(size_t i);
 rh_slice rh_reference_sent(size_t i);
 rh_slice rh_reference_received(size_t i);
 
+/** Event i with a body of another size (of its own bytes, over and over) into `to`; answers how much that is, 0 if there
+ * is no room. With RH_REFERENCE_BODY it is the event above. */
+size_t rh_reference_write(uint8_t *to, size_t room, size_t i, size_t body_n, bool received);
+
 /** All of them in one envelope of data sections. */
 rh_slice rh_reference_batch(void);
 
