@@ -72,6 +72,11 @@ $(FLOORS:%=$(BUILD)/bench/floor/%): $(BUILD)/bench/floor/%: $(BUILD)/bench/objec
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto -luring
 
--include $(FLOOR_WIRE:.o=.d)
 
--include $(CODEC_BENCH:.o=.d) $(ENGINE_BENCH:.o=.d) $(RIVAL_PROTON:.o=.d) $(NULL_PEER:.o=.d)
+OURS = $(patsubst bench/%.c,$(BUILD)/bench/objects/%.o,$(wildcard bench/ours/*.c) bench/lines.c bench/reference.c)
+$(OURS): $(HEADERS)
+$(BUILD)/bench/ours: $(OURS) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+-include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)

@@ -1,0 +1,48 @@
+#include "bench/ours/ours.h"
+#include "bench/reference.h"
+
+#include <sys/resource.h>
+
+static const rh_ours_task *const tasks[] = {
+    &rh_ours_send, &rh_ours_receive, &rh_ours_roundtrip, &rh_ours_paced, &rh_ours_connect, &rh_ours_idle,
+};
+
+static const rh_ours_task *task; /* the one that is open */
+
+static const char *open_task(const rh_order *order)
+{
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        if (!rh_slice_is(rh_str(order->task), tasks[i]->name)) continue;
+        task = tasks[i];
+        return task->open(order);
+    }
+    return rh_lines_cannot("no task %s", order->task);
+}
+
+static const char *run_task(rh_turn *turn) { return task->run(turn); }
+
+static void close_task(void)
+{
+    rh_ours_watch(NULL);
+    task->close();
+}
+
+static const char *const settings[] = {
+    "Event Hubs client on its own loop, one thread, TCP_NODELAY, frames of 64 KiB; send and receive ask nothing of the system allocator",
+    "send: up to 3 batches or 2000 events without outcome; receive: prefetch 5000, each event decoded in place, its body and sequence number read",
+    NULL,
+};
+
+int main(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* idle holds many connections */
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    rh_reference_init();
+    return rh_lines_serve(&(rh_lines){
+        .name = "ringhub", .version = RH_VERSION, .tasks = "send,receive,roundtrip,paced,connect,idle", .settings = settings,
+        .open = open_task, .run = run_task, .close = close_task, .wait = rh_ours_wait,
+    });
+}

@@ -1,0 +1,157 @@
+/*
+ * roundtrip: one event sent, its outcome awaited, again.
+ * paced: an event at each moment of a fixed rate, whether the last one is answered or not; its latency counts from the
+ * moment it was meant for.
+ */
+#include "bench/ours/ours.h"
+
+#define IN_FLIGHT 1024u /* paced: what piles up during a pause of the machine */
+
+static struct {
+    rh_loop     *loop;
+    rh_client   *client;
+    rh_producer *producer;
+    size_t       body;
+    double       interval_ns;
+    uint64_t     target, begun, done;
+    uint64_t     since;   /* paced: of the first */
+    uint64_t    *samples;
+    rh_error     error;
+} world;
+
+/* -- what both do ---------------------------------------------------------------------------- */
+
+static void send_next(void)
+{
+    rh_ours_event event;
+    rh_ours_fill(&event, world.begun, true);
+    rh_status status = rh_producer_send_event(world.producer, &event.data, 0, NULL);
+    if (status == RH_OK) world.begun++;
+    else if (status != RH_AGAIN && world.error.status == RH_OK) world.error = *rh_producer_error(world.producer);
+}
+
+static uint64_t intended(uint64_t i) { return world.since + (uint64_t)((double)i * world.interval_ns); }
+
+static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
+{
+    (void)user, (void)producer;
+    uint64_t now = rh_lines_now();
+    if (sent->status != RH_OK && world.error.status == RH_OK) world.error = *sent->error;
+    if (world.samples) world.samples[world.done] = now - (world.interval_ns > 0 ? intended(world.done) : world.since);
+    world.done++;
+    if (world.interval_ns > 0 || world.done == world.target) return;
+    world.since = now;
+    send_next();
+}
+
+static void on_closed(void *user, rh_producer *producer, const rh_error *error)
+{
+    (void)user, (void)producer;
+    if (error && world.error.status == RH_OK) world.error = *error;
+}
+
+static void end(void)
+{
+    rh_producer_destroy(world.producer);
+    world.producer = NULL;
+    rh_ours_end(&world.loop, &world.client);
+}
+
+static const char *open_with(const rh_order *order)
+{
+    rh_error error = { .status = RH_OK };
+    if (order->settled) return rh_lines_cannot("Event Hubs producers await outcomes");
+    if (!rh_ours_events_of(order->size)) return rh_lines_failed("no memory for a body of %zu bytes", order->size);
+    world.error = error;
+    world.body  = order->size;
+    const char *words = rh_ours_loop(NULL, &world.loop);
+    if (!words) words = rh_ours_client(world.loop, order, RH_CLIENT_OPTS(.deliveries = IN_FLIGHT), &world.client);
+    if (words) return words;
+    rh_producer_opts opts = *RH_PRODUCER_OPTS(.in_flight = IN_FLIGHT, .handler = { .on_sent = on_sent, .on_closed = on_closed });
+    rh_status status = rh_producer_open_wait(world.client, &opts, &world.producer, RH_OURS_WAIT_MS, &error);
+    if (status) return rh_ours_failed("producer", status, &error);
+    rh_ours_watch(world.loop);
+    return NULL;
+}
+
+static const char *opened(const char *words)
+{
+    if (words) end();
+    return words;
+}
+
+static void begin(const rh_turn *turn)
+{
+    world.samples = turn->samples;
+    world.target  = turn->events;
+    world.begun = world.done = 0;
+    world.since = rh_lines_now();
+}
+
+static const char *finished(rh_turn *turn)
+{
+    turn->bytes = world.done * world.body;
+    return world.error.status ? rh_ours_failed("send", world.error.status, &world.error) : NULL;
+}
+
+/* -- one by one ------------------------------------------------------------------------------ */
+
+static const char *open_roundtrip(const rh_order *order)
+{
+    world.interval_ns = 0;
+    return opened(open_with(order));
+}
+
+static const char *run_roundtrip(rh_turn *turn)
+{
+    begin(turn);
+    if (world.target) send_next();
+    while (world.done < world.target && world.error.status == RH_OK) {
+        uint64_t  before = world.done;
+        rh_time   deadline = rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS));
+        rh_status status   = rh_loop_turn(world.loop, deadline);
+        if (status) return rh_ours_failed("loop", status, NULL);
+        if (world.done == before && rh_loop_now(world.loop) >= deadline) return rh_lines_failed("no outcome came");
+    }
+    return finished(turn);
+}
+
+const rh_ours_task rh_ours_roundtrip = { "roundtrip", open_roundtrip, run_roundtrip, end };
+
+/* -- at a fixed rate ------------------------------------------------------------------------- */
+
+static const char *open_paced(const rh_order *order)
+{
+    if (!(order->rate > 0)) return rh_lines_failed("paced needs rate=");
+    world.interval_ns = 1e9 / order->rate;
+    return opened(open_with(order));
+}
+
+/* rh_time counts suspended time, the samples' clock does not: only differences go from one to the other. */
+static rh_time until_next(void)
+{
+    uint64_t now = rh_lines_now(), due = intended(world.begun);
+    if (world.begun == world.target) return rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS));
+    return due <= now ? RH_NOWAIT : rh_time_after(rh_loop_now(world.loop), due - now);
+}
+
+static const char *run_paced(rh_turn *turn)
+{
+    begin(turn);
+    uint64_t progress = rh_lines_now(), before = 0;
+    while (world.done < world.target && world.error.status == RH_OK) {
+        while (world.begun < world.target && intended(world.begun) <= rh_lines_now()) {
+            uint64_t was = world.begun;
+            send_next();
+            if (world.begun == was) break;
+        }
+        rh_status status = rh_loop_turn(world.loop, until_next());
+        if (status) return rh_ours_failed("loop", status, NULL);
+        if (world.done != before) progress = rh_lines_now();
+        before = world.done;
+        if (world.begun > world.done && rh_lines_now() - progress > RH_MS(RH_OURS_WAIT_MS)) return rh_lines_failed("no outcome came");
+    }
+    return finished(turn);
+}
+
+const rh_ours_task rh_ours_paced = { "paced", open_paced, run_paced, end };
