@@ -165,7 +165,7 @@ lint: packages-lint
 # --- instruction counts -------------------------------------------------------------------------
 
 # Programs of bench/ that answer --instructions: tests/instructions.sh holds what they count of ours.
-COUNTED  = codec
+COUNTED  = codec engine
 COUNTING = COMPILER='$(CC)' OPTIONS='$(CFLAGS)' COUNTED='$(COUNTED)'
 
 counted: $(COUNTED:%=$(BUILD)/bench/%)

@@ -48,7 +48,7 @@ compare() { # counts rows limit with whole
     awk -F'\t' -v limit="$3" -v with="$4" -v whole="$5" -v build="$BUILD" '
         function look(path,  program, name) {
             program = path; sub(/\/.*/, "", program); name = substr(path, length(program) + 2) "/ringhub"
-            print "    look: valgrind --tool=callgrind --dump-instr=yes --callgrind-out-file=" build "/instructions/dump " build "/bench/" program " --instructions"
+            print "    look: GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS valgrind --tool=callgrind --dump-instr=yes --callgrind-out-file=" build "/instructions/dump " build "/bench/" program " --instructions"
             print "          callgrind_annotate $(grep -lxF \"desc: Trigger: Client Request: " name "\" " build "/instructions/dump.*)"
         }
         FILENAME == ARGV[1] { now[$1] = $2; order[++n] = $1; next }
