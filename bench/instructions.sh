@@ -20,5 +20,5 @@ valgrind --tool=callgrind --callgrind-out-file="$scratch/dump" "$program" --inst
 while read -r events name; do
     dump=$(grep -lxF "desc: Trigger: Client Request: $name" "$scratch"/dump.*)
     awk -v events="$events" -v name="$name" '$1 == "totals:" || $1 == "summary:" { sum = $2 }
-        END { if (sum == "") exit 1; printf "%.0f %s\n", sum / events, name }' "$dump"
+        END { if (sum == "") exit 1; each = sum / events; printf(each < 100 ? "%.2f %s\n" : "%.0f %s\n", each, name) }' "$dump"
 done <"$scratch/events" >"$out"

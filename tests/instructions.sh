@@ -36,7 +36,7 @@ count() { # build out
         rm -f "$work/$program.ir"
         bench/instructions.sh "$1/bench/$program" "$work/$program.ir" || return 1
         [ -s "$work/$program.ir" ] || { echo "$program was not counted: is valgrind there?"; return 1; }
-        sed -nE "s|^([0-9]+) (.*)/ringhub\$|$program/\2\t\1|p" "$work/$program.ir" >>"$2"
+        sed -nE "s|^([0-9.]+) (.*)/ringhub\$|$program/\2\t\1|p" "$work/$program.ir" >>"$2"
     done
 }
 
@@ -58,7 +58,7 @@ compare() { # counts rows limit with whole
                 path = order[i]
                 if (!(path in was)) { print path ": " now[path] " instructions, not in " with (whole ? ": make instructions" : ""); bad += whole; continue }
                 change = 100 * (now[path] - was[path]) / was[path]
-                said = sprintf("%s: %d instructions, %d in %s (%+.1f %%)", path, now[path], was[path], with, change)
+                said = sprintf("%s: %s instructions, %s in %s (%+.1f %%)", path, now[path], was[path], with, change)
                 if (change > limit) { print "ROSE " said; look(path); bad++ }
                 else if (change < -limit && whole) print "fell " said ": make instructions lowers the row"
                 else print "     " said
@@ -84,7 +84,7 @@ check_reasons() {
     awk -F'\t' -v table="$table" '
         FILENAME == ARGV[1] { if (FNR > 1) { was[$1, $2] = $3; why[$1, $2] = $4 } next }
         FNR == 1 { if ($0 != "key\tpath\tcount\treason") { print table ": its first line is not the heading"; bad = 1 } next }
-        NF != 4 || $3 !~ /^[1-9][0-9]*$/ || $4 !~ /[^ ]/ { print table ":" FNR ": not a row of key, path, count and reason"; bad = 1; next }
+        NF != 4 || $3 !~ /^[0-9]+(\.[0-9]+)?$/ || $3 + 0 == 0 || $4 !~ /[^ ]/ { print table ":" FNR ": not a row of key, path, count and reason"; bad = 1; next }
         seen[$1, $2]++ { print table ":" FNR ": " $2 " has a row of this key already"; bad = 1 }
         ($1, $2) in was && $3 + 0 > was[$1, $2] + 0 && $4 == why[$1, $2] {
             print "RAISED " $2 " from " was[$1, $2] " to " $3 " without a new reason: make instructions REASON=\"why\" (" $1 ")"; bad = 1
