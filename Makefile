@@ -86,7 +86,7 @@ $(BUILD)/libringhub.so: $(SHARED)
 
 $(BUILD)/ringhub: $(CLI) $(STATIC)
 	@echo "  link $@"
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS) -lm
 
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(STATIC)
 	@echo "  link $@"
@@ -142,6 +142,8 @@ $(BUILD)/tests/event_lines: tests/interop/event_lines.c $(STATIC) $(HEADERS)
 
 $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
+$(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
+$(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
 tests: build $(TESTS) $(PROGRAMS) $(BUILD)/tests/event_lines

@@ -20,6 +20,7 @@ extern const struct command rh_command_send;
 extern const struct command rh_command_receive;
 extern const struct command rh_command_info;
 extern const struct command rh_command_run;
+extern const struct command rh_command_bench;
 
 /* Prints "ringhub NAME: " and the words on one line of stderr; answers USAGE, to be returned. */
 int rh_command_misused(const struct command *command, const char *words, ...) __attribute__((format(printf, 2, 3)));

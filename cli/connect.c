@@ -87,24 +87,38 @@ static int find_way(struct connection *connection, const struct connect_opts *op
     return DONE;
 }
 
-int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts)
+static int open_on(struct connection *connection, rh_loop *loop, const struct connect_opts *opts)
 {
     static rh_log_level loud = RH_LOG_DEBUG, quiet = RH_LOG_ERROR;
-    *connection = (struct connection){ .command = command };
     rh_client_opts client = { .size = sizeof client, .ca_file = opts->ca_file, .insecure = opts->insecure,
-                              .application_id = "ringhub-cli", .links = opts->links, .user = connection };
+                              .application_id = "ringhub-cli", .operation_timeout_ms = opts->timeout_ms,
+                              .links = opts->links, .deliveries = opts->deliveries, .user = connection };
     if (opts->trace) client.handler.on_frame = print_frame;
     int code = find_way(connection, opts, &client);
     if (code != DONE) return code;
 
     rh_error error;
     rh_log log = { .on_log = rh_command_log, .user = opts->verbose ? &loud : &quiet };
-    rh_status status = rh_loop_create(RH_LOOP_OPTS(.log = log), &connection->loop, &error);
+    rh_status status = RH_OK;
+    connection->loop = loop;
+    if (!loop) status = rh_loop_create(RH_LOOP_OPTS(.log = log, .spin_us = opts->spin_us), &connection->loop, &error);
     if (status == RH_OK) status = rh_client_create(connection->loop, &client, &connection->client, &error);
     if (status == RH_OK) return DONE;
     code = rh_cli_failed(connection, "connect", &error);
     rh_cli_close(connection);
     return code;
+}
+
+int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts)
+{
+    *connection = (struct connection){ .command = command };
+    return open_on(connection, NULL, opts);
+}
+
+int rh_cli_open_beside(struct connection *connection, const struct connection *first, const struct connect_opts *opts)
+{
+    *connection = (struct connection){ .command = first->command, .is_guest = true };
+    return open_on(connection, first->loop, opts);
 }
 
 void rh_cli_close(struct connection *connection)
@@ -113,7 +127,7 @@ void rh_cli_close(struct connection *connection)
         (void)rh_client_close_wait(connection->client, 2000, NULL);
         rh_client_destroy(connection->client);
     }
-    if (connection->loop) rh_loop_destroy(connection->loop);
+    if (connection->loop && !connection->is_guest) rh_loop_destroy(connection->loop);
     free(connection->token);
     connection->client = NULL;
     connection->loop = NULL;

@@ -12,7 +12,10 @@ struct connect_opts {
     const char *ca_file;
     const char *token_file;        /* with $EVENT_HUB_FULLY_QUALIFIED_NAMESPACE instead of a connection string */
     bool        insecure, trace, verbose;
-    uint32_t    links;             /* producers and consumers at a time; 0: the client's default */
+    uint32_t    links;             /* producers and consumers at a time; 0, here and below: the library's default */
+    uint32_t    deliveries;        /* sends without outcome at a time */
+    uint32_t    timeout_ms;        /* for whatever has no deadline of its own */
+    uint32_t    spin_us;           /* how long the loop looks for work before it sleeps */
 };
 
 /* The most that a hub of the service's largest tier has. */
@@ -25,6 +28,7 @@ struct connection {
     rh_client     *client;
     char          *token; /* read from token_file; NULL: none */
     rh_credential  credential;
+    bool           is_guest; /* the loop is another connection's */
 };
 
 /* The options that every subcommand with a connection has, as getopt_long takes them. */
@@ -48,6 +52,9 @@ bool rh_cli_option(struct connect_opts *opts, int option, const char *value);
 
 /* Makes loop and client. Answers DONE, or says what is wrong and answers FAILED or USAGE. */
 int rh_cli_open(struct connection *connection, const struct command *command, const struct connect_opts *opts);
+
+/* The same on the loop of a connection that is open already; that one is closed last. */
+int rh_cli_open_beside(struct connection *connection, const struct connection *first, const struct connect_opts *opts);
 
 /* Says goodbye within two seconds and frees all. */
 void rh_cli_close(struct connection *connection);

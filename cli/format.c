@@ -1,6 +1,5 @@
 #include "cli/format.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -101,21 +100,13 @@ void rh_format_print(FILE *out, const char *format, const char *partition, const
     fputc('\n', out);
 }
 
-bool rh_parse_time(const char *text, int64_t *unix_ms)
+void rh_format_json(FILE *out, const char *text)
 {
-    char *end;
-    errno = 0;
-    long long ms = strtoll(text, &end, 10);
-    if (end != text && !*end && !errno && ms >= 0) {
-        *unix_ms = ms;
-        return true;
+    fputc('"', out);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\') fprintf(out, "\\%c", *c);
+        else if ((unsigned char)*c < 0x20) fprintf(out, "\\u%04x", (unsigned)*c);
+        else fputc(*c, out);
     }
-    struct tm parts = { 0 };
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (!rest) return false;
-    double fraction = *rest == '.' ? strtod(rest, &end) : 0;
-    if (*rest == '.') rest = end;
-    if (strcmp(rest, "Z") != 0 && *rest) return false;
-    *unix_ms = (int64_t)timegm(&parts) * 1000 + (int64_t)(fraction * 1000);
-    return *unix_ms >= 0;
+    fputc('"', out);
 }

@@ -15,7 +15,7 @@ void rh_format_print(FILE *out, const char *format, const char *partition, const
 #define RH_TIME_ROOM 32
 bool rh_format_time(int64_t ms, char text[RH_TIME_ROOM]);
 
-/* Unix milliseconds, or 2026-01-31T12:00:00[.123]Z. */
-bool rh_parse_time(const char *text, int64_t *unix_ms);
+/* JSON [RFC 8259]: quotes, backslashes and controls are escaped, everything else goes out as it came. */
+void rh_format_json(FILE *out, const char *text);
 
 #endif

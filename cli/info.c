@@ -18,18 +18,6 @@ static void say_time(int64_t ms, char out[RH_TIME_ROOM])
     if (ms == 0 || !rh_format_time(ms, out)) memcpy(out, "-", 2);
 }
 
-/* JSON [RFC 8259]: quotes, backslashes and controls are escaped, everything else goes out as it came. */
-static void print_json_string(const char *text)
-{
-    putchar('"');
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\') printf("\\%c", *c);
-        else if ((unsigned char)*c < 0x20) printf("\\u%04x", (unsigned)*c);
-        else putchar(*c);
-    }
-    putchar('"');
-}
-
 static void print_hub(const rh_hub_properties *hub, bool json)
 {
     char created[RH_TIME_ROOM];
@@ -40,7 +28,7 @@ static void print_hub(const rh_hub_properties *hub, bool json)
         return;
     }
     fputs("{\"name\":", stdout);
-    print_json_string(hub->name);
+    rh_format_json(stdout, hub->name);
     printf(",\"created_at\":\"%s\",\"partition_count\":%u,\"partitions\":[", created, hub->partition_count);
 }
 
@@ -55,10 +43,10 @@ static void print_partition(const rh_partition_properties *partition, bool json,
         return;
     }
     printf("%s{\"id\":", first ? "" : ",");
-    print_json_string(partition->id);
+    rh_format_json(stdout, partition->id);
     printf(",\"begin_sequence_number\":%lld,\"last_enqueued_sequence_number\":%lld,\"last_enqueued_offset\":",
            (long long)partition->begin_sequence_number, (long long)partition->last_enqueued_sequence_number);
-    print_json_string(partition->last_enqueued_offset);
+    rh_format_json(stdout, partition->last_enqueued_offset);
     printf(",\"last_enqueued_time\":\"%s\",\"is_empty\":%s}", enqueued, partition->is_empty ? "true" : "false");
 }
 

@@ -61,22 +61,3 @@ enum lines_state rh_lines_next(struct lines *lines, rh_slice *line)
     lines->ready = true;
     return LINES_WAIT;
 }
-
-bool rh_parse_count(const char *text, uint64_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (end == text || *end || errno || *text == '-' || value == 0) return false;
-    *out = value;
-    return true;
-}
-
-bool rh_parse_seconds(const char *text, double *out)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !(value >= 0 && value <= 315360000)) return false;
-    *out = value;
-    return true;
-}

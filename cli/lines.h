@@ -23,8 +23,4 @@ void rh_lines_fini(struct lines *lines);
  */
 enum lines_state rh_lines_next(struct lines *lines, rh_slice *line);
 
-/* Whole numbers from 1; seconds from 0 with decimals, up to ten years. False: it is not one. */
-bool rh_parse_count(const char *text, uint64_t *out);
-bool rh_parse_seconds(const char *text, double *out);
-
 #endif

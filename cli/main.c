@@ -6,6 +6,7 @@
 
 static const struct command *const commands[] = {
     &rh_command_emulator, &rh_command_send, &rh_command_receive, &rh_command_info, &rh_command_run,
+    &rh_command_bench,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,6 +1,6 @@
+#include "cli/argument.h"
 #include "cli/connect.h"
 #include "cli/format.h"
-#include "cli/lines.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -125,26 +125,6 @@ static int print_until_done(struct receiving *r)
                              rh_cli_interrupted() ? "before the interrupt" : "in time");
 }
 
-static bool parse_position(const char *text, rh_position *position)
-{
-    position->inclusive = true;
-    if (strcmp(text, "earliest") == 0) return position->kind = RH_POSITION_EARLIEST, true;
-    if (strcmp(text, "latest") == 0) return position->kind = RH_POSITION_LATEST, true;
-    if (strncmp(text, "offset=", 7) == 0 && text[7]) {
-        position->kind = RH_POSITION_OFFSET;
-        position->offset = text + 7;
-        return true;
-    }
-    if (strncmp(text, "sequence=", 9) == 0) {
-        char *end;
-        position->kind = RH_POSITION_SEQUENCE;
-        position->value = strtoll(text + 9, &end, 10);
-        return end != text + 9 && !*end;
-    }
-    position->kind = RH_POSITION_TIME;
-    return strncmp(text, "time=", 5) == 0 && rh_parse_time(text + 5, &position->value);
-}
-
 static int parse(struct receive_opts *opts, int argc, char **argv)
 {
     int option, index = 0;
@@ -155,7 +135,7 @@ static int parse(struct receive_opts *opts, int argc, char **argv)
         switch (option) {
         case 'g': opts->group = optarg; break;
         case 'p': opts->partition = optarg; break;
-        case 'f': fine = parse_position(optarg, &opts->position); break;
+        case 'f': fine = rh_parse_position(optarg, &opts->position); break;
         case 'n': fine = rh_parse_count(optarg, &opts->count); break;
         case 't': fine = rh_parse_seconds(optarg, &seconds) && seconds > 0; opts->timeout = (rh_time)(seconds * 1e9); break;
         case 'F': fine = rh_format_check(opts->format = optarg, &bad); break;

@@ -1,3 +1,4 @@
+#include "cli/argument.h"
 #include "cli/connect.h"
 #include "cli/lines.h"
 
@@ -196,13 +197,6 @@ static int send_all(struct sending *s)
     return code;
 }
 
-static bool is_key(const char *key)
-{
-    size_t characters = 0;
-    for (const char *c = key; *c; c++) characters += ((unsigned char)*c & 0xc0) != 0x80;
-    return characters >= 1 && characters <= RH_KEY_CHARACTERS_MAX && rh_utf8_is(rh_str(key));
-}
-
 static int parse(struct send_opts *opts, int argc, char **argv)
 {
     int option, index = 0;
@@ -222,7 +216,7 @@ static int parse(struct send_opts *opts, int argc, char **argv)
         if (!fine) return rh_command_misused(&rh_command_send, "--%s cannot be '%s'", options[index].name, optarg);
     }
     if (opts->partition && !*opts->partition) return rh_command_misused(&rh_command_send, "--partition cannot be empty");
-    if (opts->key && !is_key(opts->key))
+    if (opts->key && !rh_is_partition_key(opts->key))
         return rh_command_misused(&rh_command_send, "--key must have 1 to %d characters of UTF-8", RH_KEY_CHARACTERS_MAX);
     if (opts->partition && opts->key) return rh_command_misused(&rh_command_send, "a partition and a key exclude each other");
     if (optind < argc) opts->file = argv[optind++];

@@ -32,7 +32,7 @@ pipe() { # name connection extra...
 }
 
 certificates "$work"
-emulator_start "$work" --hub plain --hub tls --hub odd:1 --hub big:1 --hub info:3 --hub order:1 --hub wide:1024 \
+emulator_start "$work" --hub plain --hub tls --hub odd:1 --hub big:1 --hub info:3 --hub order:1 --hub wide:1024 --hub measured:3 \
     --tls 127.0.0.1:0 --cert "$work/server.pem" --key "$work/server.key" || exit 1
 rule="SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 plain="Endpoint=sb://127.0.0.1:$plain_port;$rule;UseDevelopmentEmulator=true"
@@ -67,6 +67,33 @@ same "the environment names the hub" 3 "$(EVENT_HUB_CONNECTION_STRING="$plain;En
 
 echo far | "$ringhub" send -c "$plain" -e wide -p 1023 2>/dev/null
 same "one receiver reads 1024 partitions" far "$(timeout 20 "$ringhub" receive -c "$plain" -e wide --count 1 2>/dev/null)"
+
+# Measuring: what is counted is what arrives, and what is printed can be read by programs.
+bench() { timeout 30 "$ringhub" bench "$@" -c "$plain" -e measured; }
+bench send --count 12345 --batch 100 --connections 2 --size 300 --json > "$work/bench.json" 2>"$work/err" || fail "bench send" "$(cat "$work/err")"
+same "bench send counts what was accepted" "12345 3703500 124" "$(jq -r '"\(.events) \(.bytes) \(.latency.samples)"' "$work/bench.json")"
+same "every sample is in a bucket" 124 "$(jq '[.latency.buckets[].count] | add' "$work/bench.json")"
+same "no percentile without 100 samples beyond it" "{}" "$(jq -c .latency.percentiles "$work/bench.json")"
+bench receive --count 12345 --connections 2 --json > "$work/bench.json" 2>"$work/err" || fail "bench receive" "$(cat "$work/err")"
+same "bench receive counts what was sent" "12345 3703500 null" "$(jq -r '"\(.events) \(.bytes) \(.latency)"' "$work/bench.json")"
+same "bench receive got the size asked for" 300 "$("$ringhub" receive -c "$plain" -e measured --count 1 2>/dev/null | head -c -1 | wc -c)"
+bench latency --rate 1000 --seconds 1.5 --warm-up 0 --json --histogram "$work/bench.hgrm" > "$work/bench.json" 2>"$work/err" || fail "bench latency" "$(cat "$work/err")"
+same "an open loop sends what is due" "1500 1500" "$(jq -r '"\(.events) \(.latency.samples)"' "$work/bench.json")"
+same "percentiles rise" true "$(jq '.latency | [.min, .percentiles["50"], .percentiles["75"], .percentiles["90"], .max] | . == sort and .[0] > 0' "$work/bench.json")"
+same "the histogram's file ends with all of them" 1500 "$(awk '$2 == "1.000000000000" { print $3 }' "$work/bench.hgrm")"
+bench latency --seconds 0.3 > "$work/bench.txt" 2>"$work/err" || fail "bench latency, closed loop" "$(cat "$work/err")"
+same "the table has events, rate, CPU and the median" 4 "$(grep -cE '^(events     [1-9]|rate       [1-9]|CPU        [0-9.]+ s per million|  p50 )' "$work/bench.txt")"
+timeout -s INT 1 "$ringhub" bench send -c "$plain" -e measured --rate 100 --warm-up 0 --json > "$work/bench.json" 2>/dev/null
+same "an interrupt ends it in order" true "$(jq '.events > 20 and .events < 150' "$work/bench.json")"
+refused "bench without a task"         2 "" "send, receive or latency" "$ringhub" bench
+refused "an option of another task"    2 "" "--rate means nothing to receive" "$ringhub" bench receive --rate 5
+refused "a rate that is none"          2 "" "--rate cannot be '0'" "$ringhub" bench send --rate 0
+refused "bench on an unknown hub"      1 RH_E_NOT_FOUND nowhere "$ringhub" bench send -c "$plain" -e nowhere --seconds 1
+refused "bench of events that fit no message" 1 RH_E_TOO_BIG "" "$ringhub" bench send -c "$plain" -e measured --seconds 1 --size 1200000
+bench receive --from latest --seconds 1 > /dev/null 2>"$work/err"
+same "a bench that saw no event has failed" "1 ringhub bench: measured: RH_E_TIMEOUT: not one event" "$? $(cat "$work/err")"
+bench receive --count 1000000 --seconds 1 > /dev/null 2>"$work/err"
+same "a count that was not reached is a failure" "1 1" "$? $(grep -c 'RH_E_TIMEOUT: .* of 1000000 events in time' "$work/err")"
 
 # A time-out before the count is a failure; without a count it is the end of watching.
 refused "fewer events than counted" 1 RH_E_TIMEOUT "0 of 5" "$ringhub" receive -c "$plain" -e order --from latest --count 5 --timeout 1
