@@ -72,6 +72,12 @@ $(FLOORS:%=$(BUILD)/bench/floor/%): $(BUILD)/bench/floor/%: $(BUILD)/bench/objec
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto -luring
 
+# The pump encodes and decodes with the codec's floor.
+PUMP = $(patsubst %,$(BUILD)/bench/objects/%.o,floor/pump floor/amqp floor/codec reference lines)
+$(PUMP): $(HEADERS)
+$(BUILD)/bench/pump: $(PUMP) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto
 
 OURS = $(patsubst bench/%.c,$(BUILD)/bench/objects/%.o,$(wildcard bench/ours/*.c) bench/lines.c bench/reference.c)
 $(OURS): $(HEADERS)

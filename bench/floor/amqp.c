@@ -43,6 +43,25 @@ static const uint8_t *read_field(const uint8_t *p, uint32_t *value)
     }
 }
 
+/* The fields of the list in a frame, and how many. */
+static const uint8_t *fields_of(const uint8_t *frame, size_t *count)
+{
+    const uint8_t *list = frame + FRAME_HEADER + 3, *field = list + (*list == 0xd0 ? 9 : 3);
+    *count = field[-1];
+    return field;
+}
+
+/* How many deliveries a flow allows altogether: delivery-count and link-credit are its sixth and seventh field [2.7.4]; a
+ * session's own flow has none. */
+static uint32_t flow_credit(const uint8_t *frame)
+{
+    size_t         count;
+    const uint8_t *field    = fields_of(frame, &count);
+    uint32_t       value[7] = { 0 };
+    for (size_t i = 0; i < 7 && i < count; i++) field = read_field(field, &value[i]);
+    return value[5] + value[6];
+}
+
 /* -- the opening ----------------------------------------------------------------------------- */
 
 int rh_floor_dial(const char *host, uint16_t port)
@@ -121,7 +140,7 @@ static void put_terminus(struct pen *pen, uint8_t code, const char *address)
 
 static void put_opening(struct pen *pen, rh_floor_role role, const char *address, uint32_t credit)
 {
-    bool receives = role == RH_FLOOR_RECEIVES;
+    bool receives = role >= RH_FLOOR_RECEIVES;
     PUT(pen, "AMQP\0\1\0\0");
     size_t at = frame(pen, 0x10, 3); /* open: container-id, hostname, max-frame-size */
     PUT(pen, "\xa1\x05" "floor" "\xa1\x09" "localhost" "\x70\0\1\0\0");
@@ -131,7 +150,8 @@ static void put_opening(struct pen *pen, rh_floor_role role, const char *address
     frame_end(pen, at);
     at = frame(pen, ATTACH, receives ? 7 : 10); /* name, handle, role, settle modes, source, target, -, -, count */
     PUT(pen, "\xa1\x04" "link" "\x43");
-    if (receives) PUT(pen, "\x41\x50\x01\x50\0");
+    if (role == RH_FLOOR_RECEIVES) PUT(pen, "\x41\x50\x01\x50\0");
+    else if (receives) PUT(pen, "\x41\x50\0\x50\0");
     else if (role == RH_FLOOR_SENDS) PUT(pen, "\x42\x50\0\x50\0");
     else PUT(pen, "\x42\x50\x01\x50\0");
     put_terminus(pen, 0x28, address);
@@ -157,16 +177,23 @@ static int read_frame(const rh_floor_stream *stream, uint8_t *bytes, size_t room
 
 bool rh_floor_open(const rh_floor_stream *stream, rh_floor_role role, const char *address, uint32_t credit)
 {
+    uint32_t given;
+    return rh_floor_open_given(stream, role, address, credit, &given);
+}
+
+bool rh_floor_open_given(const rh_floor_stream *stream, rh_floor_role role, const char *address, uint32_t credit, uint32_t *given)
+{
     struct pen pen = { .n = 0 };
     uint8_t    bytes[4096];
     if (strlen(address) > 200) return false;
     put_opening(&pen, role, address, credit);
     if (!stream->write(stream->user, pen.bytes, pen.n)) return false;
     if (!stream->read(stream->user, bytes, 8) || memcmp(bytes, "AMQP\0\1\0\0", 8) != 0) return false;
-    int last = role == RH_FLOOR_RECEIVES ? ATTACH : FLOW, code;
+    int last = role >= RH_FLOOR_RECEIVES ? ATTACH : FLOW, code;
     do {
         code = read_frame(stream, bytes, sizeof bytes);
     } while (code >= 0 && code < DETACH && code != last);
+    *given = code == FLOW ? flow_credit(bytes) : 0;
     return code == last;
 }
 
@@ -204,13 +231,11 @@ static void read_disposition(rh_floor_answers *answers, const uint8_t *field)
     if (last + 1 > answers->settled) answers->settled = last + 1;
 }
 
-/* Delivery-count and link-credit are the sixth and seventh field [2.7.4]; a session's own flow has none. */
-static void read_flow(rh_floor_answers *answers, const uint8_t *field, size_t fields)
+static void read_flow(rh_floor_answers *answers, const uint8_t *frame)
 {
-    uint32_t value[7] = { 0 };
-    if (fields < 7) return;
-    for (int i = 0; i < 7; i++) field = read_field(field, &value[i]);
-    answers->credit = value[5] + value[6];
+    size_t count;
+    fields_of(frame, &count);
+    if (count >= 7) answers->credit = flow_credit(frame);
 }
 
 bool rh_floor_answered(rh_floor_answers *answers, size_t n)
@@ -224,9 +249,9 @@ bool rh_floor_answered(rh_floor_answers *answers, size_t n)
         if (size > answers->n - at) break;
         at += size;
         if (size == FRAME_HEADER) continue;
-        const uint8_t *list = frame + FRAME_HEADER + 3, *field = list + (*list == 0xd0 ? 9 : 3);
-        if (frame[FRAME_HEADER + 2] == DISPOSITION) read_disposition(answers, field);
-        else if (frame[FRAME_HEADER + 2] == FLOW) read_flow(answers, field, field[-1]);
+        size_t count;
+        if (frame[FRAME_HEADER + 2] == DISPOSITION) read_disposition(answers, fields_of(frame, &count));
+        else if (frame[FRAME_HEADER + 2] == FLOW) read_flow(answers, frame);
         else if (frame[FRAME_HEADER + 2] >= DETACH) return false;
     }
     answers->n -= at;

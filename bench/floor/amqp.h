@@ -15,7 +15,7 @@
 /* Answers of a peer that takes events are small: dispositions and flows. */
 #define RH_FLOOR_ANSWERS 16384
 
-typedef enum rh_floor_role { RH_FLOOR_SENDS_SETTLED, RH_FLOOR_SENDS, RH_FLOOR_RECEIVES } rh_floor_role;
+typedef enum rh_floor_role { RH_FLOOR_SENDS_SETTLED, RH_FLOOR_SENDS, RH_FLOOR_RECEIVES, RH_FLOOR_RECEIVES_UNSETTLED } rh_floor_role;
 
 /** A connected, blocking TCP socket without Nagle; -1 with errno. host: a numeric address. */
 int rh_floor_dial(const char *host, uint16_t port);
@@ -32,6 +32,9 @@ rh_floor_stream rh_floor_stream_of(int *fd);
 
 /** Opens the connection, a session and the link; a sender's waits for credit, a receiver's grants `credit`. */
 bool rh_floor_open(const rh_floor_stream *stream, rh_floor_role role, const char *address, uint32_t credit);
+
+/** The same; *given is how many deliveries a sender may send. */
+bool rh_floor_open_given(const rh_floor_stream *stream, rh_floor_role role, const char *address, uint32_t credit, uint32_t *given);
 
 /** Writes the frame header and performative of a transfer that has n bytes of payload behind it. */
 void rh_floor_transfer(uint8_t to[RH_FLOOR_TRANSFER], size_t n, bool settled);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #define BLOCKS_A_TURN 8 /* what the client says meanwhile is read in between */
-#define BEFORE_BODY   (RH_REFERENCE_RECEIVED - RH_REFERENCE_BODY - 8)
 
 uint32_t rh_null_source_size(const char *address)
 {
@@ -14,22 +13,6 @@ uint32_t rh_null_source_size(const char *address)
 }
 
 /* -- making the block ------------------------------------------------------------------------ */
-
-/* The reference event as received, with a body of another size. */
-static void write_message(rh_enc *e, size_t i, uint32_t size)
-{
-    rh_slice event = rh_reference_received(i), body = rh_reference_event_at(i)->body;
-    rh_enc_raw(e, rh_slice_of(event.p, BEFORE_BODY));
-    rh_enc_descriptor(e, RH_CODE_DATA);
-    /* As the reference writes it, four bytes of length at its own size. */
-    if (size <= 0xff) rh_enc_code8(e, 0xa0, (uint8_t)size);
-    else rh_enc_code32(e, 0xb0, size);
-    for (uint32_t left = size; left; ) {
-        size_t n = left < body.n ? left : body.n;
-        rh_enc_raw(e, rh_slice_of(body.p, n));
-        left -= (uint32_t)n;
-    }
-}
 
 /* All eleven fields, ids and tag in four bytes so that they can be written over. */
 static size_t write_first(uint8_t *p, uint32_t handle, bool settled, bool more, size_t *id_at, size_t *tag_at)
@@ -86,7 +69,7 @@ bool rh_null_source_start(rh_null_link *link, uint32_t max_frame, uint16_t chann
 {
     rh_null_block *block   = &link->block;
     uint32_t       size    = rh_null_source_size(link->address);
-    size_t         message = BEFORE_BODY + 8 + size, frames = message / (max_frame - 64) + 1, most = message + frames * 64;
+    size_t         message = RH_REFERENCE_RECEIVED + size, frames = message / (max_frame - 64) + 1, most = message + frames * 64;
     size_t         count   = RH_NULL_BLOCK / most ? RH_NULL_BLOCK / most : 1;
     uint8_t       *bytes   = malloc(message);
     block->p               = malloc(count * most);
@@ -95,9 +78,8 @@ bool rh_null_source_start(rh_null_link *link, uint32_t max_frame, uint16_t chann
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        rh_enc e = rh_enc_of(bytes, message);
-        write_message(&e, i % RH_REFERENCE_COUNT, size);
-        block->event_n = write_frames(block, block->p + block->n, link, channel, rh_enc_written(&e), max_frame);
+        size_t n       = rh_reference_write(bytes, message, i % RH_REFERENCE_COUNT, size, true);
+        block->event_n = write_frames(block, block->p + block->n, link, channel, rh_slice_of(bytes, n), max_frame);
         block->n += block->event_n;
     }
     block->count = (uint32_t)count;
