@@ -138,7 +138,7 @@ void wire_forget(struct end *end)
     end->out = NULL;
 }
 
-static void on_peer(void *user, rh_pipe *pipe)
+void wire_accept(void *user, rh_pipe *pipe)
 {
     struct wire *wire = user;
     struct end *end = wire->accepted;
@@ -163,7 +163,7 @@ void wire_open(struct wire *wire, rh_loop_backend backend, const rh_loop_opts *o
     own.log = (rh_log){ on_log, wire };
     cr_assert_eq(rh_loop_create(&own, &wire->loop, &error), RH_OK, "%s", error.description);
     wire->accepted = &wire->server;
-    cr_assert_eq(rh_loop_listen(wire->loop, RH_LISTEN_OPTS(.tls = wire->server_tls), on_peer, wire, &wire->listener, &error), RH_OK, "%s",
+    cr_assert_eq(rh_loop_listen(wire->loop, RH_LISTEN_OPTS(.tls = wire->server_tls), wire_accept, wire, &wire->listener, &error), RH_OK, "%s",
                  error.description);
 }
 

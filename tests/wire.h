@@ -48,6 +48,9 @@ extern const rh_pipe_handler wire_handler;
 /** A loop, a listener on 127.0.0.1, and no pipe yet. opts may be NULL. */
 void wire_open(struct wire *wire, rh_loop_backend backend, const rh_loop_opts *opts);
 
+/** For a further listener: gives the peer to wire->accepted. user: the wire. */
+void wire_accept(void *user, rh_pipe *pipe);
+
 /** Dials the listener; the ends are up when it returns. */
 void wire_connect(struct wire *wire);
 void wire_dial(struct wire *wire, struct end *end, const rh_dial_opts *opts);
