@@ -85,4 +85,26 @@ $(BUILD)/bench/ours: $(OURS) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
+# Preloaded likewise. Its own loops must not become calls of what it stands before.
+$(BUILD)/bench/copies.so: bench/copies.c
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	$(Q)$(CC) -O2 -g -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -fno-builtin -fno-tree-loop-distribute-patterns -fPIC -shared -o $@ $<
+
+# Who is started by the benches on the wire, beside the bench's own program.
+ON_THE_WIRE = $(BUILD)/bench/null $(BUILD)/bench/ours $(BUILD)/bench/rivals/proton $(BUILD)/bench/heap.so $(BUILD)/bench/copies.so
+CONDUCTOR   = $(patsubst %,$(BUILD)/bench/objects/%.o,contender crew task rounds)
+PACKAGES_bench-wire = $(PACKAGES_bench) strace
+
+$(BUILD)/bench/stream: $(BUILD)/bench/objects/stream.o $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+.PHONY: bench-stream
+bench-stream: packages-bench-wire
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/pump $(BUILD)/bench/stream
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/stream $(BUILD) $(if $(FULL),full)
+
 -include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)
