@@ -45,10 +45,24 @@ static bool route(const rh_emu_attach *attach, rh_emu_refusal *no)
     }
 }
 
+/* [2.6.1] A name is one link of its direction. Who attaches it again has lost the first without our knowing, and goes before the
+ * newcomer is judged, so that nobody is refused for want of a place that its own ghost takes. */
+static void steal(const rh_emu_attach *attach)
+{
+    for (rh_emu_link *link = attach->connection->links; link; link = link->next) {
+        rh_emu_refusal no;
+        if (rh_link_is_receiver(link->link) != rh_link_is_receiver(attach->link)) continue;
+        if (link->is_leaving || !rh_slice_equal(rh_link_name(link->link), attach->frame->name)) continue;
+        refuse(attach, &no, RH_EMU_STOLEN, "The link was attached again under the same name.");
+        rh_emu_link_drop(link, &no);
+    }
+}
+
 void rh_emu_link_on_attach(rh_emu_connection *connection, rh_link *link, const rh_amqp_attach *frame)
 {
     rh_emu_attach  attach = { .connection = connection, .link = link, .frame = frame };
     rh_emu_refusal no;
+    steal(&attach);
     if (read_termini(&attach, &no) && route(&attach, &no)) return;
     /* Without room even for a refusal nothing can be said on this connection any more. */
     if (rh_link_refuse(link, no.condition, no.words) != RH_OK)

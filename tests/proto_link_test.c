@@ -304,6 +304,30 @@ Test(link, no_frame_leaves_on_a_link_that_the_peer_detached)
     peer_free(peer);
 }
 
+/* [2.6.1] Which of the two goes is for the owner to say, and the first may be told so. */
+Test(link, a_name_attached_twice_in_a_session_is_two_links_to_the_owner)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "mine", true);
+    rh_link *first = peer->end.link;
+    peer_attach(peer, 0, 1, "mine", true);
+    rh_link *second = peer->end.link;
+    cr_expect_neq(first, second);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_ATTACH), 2);
+
+    rh_amqp_detach detach;
+    cr_assert_eq(rh_link_detach(first, true, "amqp:link:stolen", "attached again"), RH_OK);
+    peer_hear(peer);
+    cr_assert(peer_heard(peer, RH_AMQP_DETACH, 0, &detach));
+    cr_expect_eq(detach.handle, 0);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:link:stolen");
+    cr_expect(rh_link_is_attached(second));
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_END) + peer_heard_count(peer, RH_AMQP_CLOSE), 0);
+    peer_free(peer);
+}
+
 /* -- sharing ----------------------------------------------------------------------------------- */
 
 Test(link, a_link_per_handle_shares_a_session_fairly)
