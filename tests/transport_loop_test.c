@@ -374,6 +374,55 @@ Test(post, a_full_queue_says_so_and_destroy_calls_what_waits)
     }
 }
 
+static void *post_soon(void *user)
+{
+    struct bell *bell = user;
+    usleep(20000);
+    cr_expect_eq(rh_loop_post(bell->loop, count, &bell->number), RH_OK);
+    return NULL;
+}
+
+Test(post, a_loop_that_spins_hears_of_it_at_once)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop;
+        cr_assert_eq(rh_loop_create(RH_LOOP_OPTS(.backend = backend, .spin_us = 5000000), &loop, NULL), RH_OK);
+        cr_assert_eq(rh_loop_run(loop, RH_NOWAIT), RH_OK);
+        struct bell bell = { .loop = loop };
+        pthread_t thread;
+        rh_loop_stats before, after;
+        rh_loop_stats_read(loop, &before);
+        rh_time begin = raw_clock();
+        pthread_create(&thread, NULL, post_soon, &bell);
+        cr_expect_eq(rh_loop_turn(loop, RH_TIME_NEVER), RH_OK);
+        cr_expect_eq(bell.number, 1);
+        cr_expect_lt(raw_clock() - begin, RH_SECONDS(1));
+        rh_loop_stats_read(loop, &after);
+        bool is_ring = strcmp(rh_loop_backend_name(loop), "io_uring") == 0;
+        cr_expect(!is_ring || after.enters - before.enters <= 2, "the ring was entered %zu times while it only looked",
+                  (size_t)(after.enters - before.enters));
+        pthread_join(thread, NULL);
+        rh_loop_destroy(loop);
+    }
+}
+
+Test(post, an_end_that_a_wait_did_not_reach_holds_no_later_one_up)
+{
+    for (each_backend(backend)) {
+        struct bell bell = { .loop = make_loop(backend) };
+        pthread_t thread;
+        cr_assert_eq(rh_loop_run(bell.loop, RH_NOWAIT), RH_OK);
+        pthread_create(&thread, NULL, post_soon, &bell);
+        rh_time begin = raw_clock();
+        while (!bell.number) cr_assert_eq(rh_loop_turn(bell.loop, rh_loop_now(bell.loop) + RH_SECONDS(5)), RH_OK);
+        cr_expect_eq(rh_loop_run(bell.loop, rh_loop_now(bell.loop) + RH_MS(20)), RH_OK);
+        cr_expect_geq(raw_clock() - begin, RH_MS(40));
+        cr_expect_lt(raw_clock() - begin, RH_SECONDS(1));
+        pthread_join(thread, NULL);
+        rh_loop_destroy(bell.loop);
+    }
+}
+
 /* An owner who finishes its work with a call of its own, as it does while the loop lives. */
 struct mourner {
     rh_loop *loop;

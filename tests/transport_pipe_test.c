@@ -58,6 +58,26 @@ Test(pipe, what_is_said_comes_back)
     }
 }
 
+Test(pipe, a_message_costs_an_entry_to_send_and_one_to_hear_of_it)
+{
+    for (each_backend(backend)) {
+        struct wire wire = { .server.echoes = true };
+        wire_open(&wire, backend, NULL);
+        wire_connect(&wire);
+        rh_loop_stats before, after;
+        rh_loop_stats_read(wire.loop, &before);
+        for (uint64_t round = 1; round <= 100; round++) {
+            wire_say(&wire.client, "ping", 4);
+            cr_assert(wire_until(&wire, wire.client.frames == round));
+        }
+        rh_loop_stats_read(wire.loop, &after);
+        /* There and back, and what epoll has to read by itself. */
+        bool is_ring = strcmp(rh_loop_backend_name(wire.loop), "io_uring") == 0;
+        cr_expect_leq(after.enters - before.enters, 100 * (is_ring ? 4 : 6) + 10, "%zu enters", (size_t)(after.enters - before.enters));
+        wire_close(&wire);
+    }
+}
+
 Test(pipe, every_cut_of_the_bytes_gives_the_same_frames)
 {
     for (each_backend(backend)) {

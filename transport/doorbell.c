@@ -62,7 +62,7 @@ rh_status rh_doorbell_post(rh_doorbell *bell, void (*fn)(void *user), void *user
     return RH_OK;
 }
 
-static bool is_filled(rh_doorbell *bell)
+bool rh_doorbell_is_filled(rh_doorbell *bell)
 {
     return atomic_load(&bell->cells[bell->tail & bell->mask].turn) == bell->tail + 1;
 }
@@ -70,7 +70,7 @@ static bool is_filled(rh_doorbell *bell)
 bool rh_doorbell_sleep(rh_doorbell *bell)
 {
     atomic_store(&bell->is_asleep, true);
-    if (!is_filled(bell)) return true;
+    if (!rh_doorbell_is_filled(bell)) return true;
     atomic_store(&bell->is_asleep, false);
     return false;
 }
@@ -80,7 +80,7 @@ void rh_doorbell_awake(rh_doorbell *bell) { atomic_store_explicit(&bell->is_asle
 unsigned rh_doorbell_answer(rh_doorbell *bell)
 {
     unsigned answered = 0;
-    while (answered <= bell->mask && is_filled(bell)) {
+    while (answered <= bell->mask && rh_doorbell_is_filled(bell)) {
         rh_doorbell_cell *cell = &bell->cells[bell->tail & bell->mask];
         void (*fn)(void *user) = cell->fn;
         void *user = cell->user;

@@ -38,6 +38,9 @@ void rh_doorbell_ring(rh_doorbell *bell);
 bool rh_doorbell_sleep(rh_doorbell *bell);
 void rh_doorbell_awake(rh_doorbell *bell);
 
+/** The loop's thread: calls are queued. */
+bool rh_doorbell_is_filled(rh_doorbell *bell);
+
 /** The loop's thread: makes the queued calls, at most as many as the queue holds; answers how many. */
 unsigned rh_doorbell_answer(rh_doorbell *bell);
 

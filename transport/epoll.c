@@ -25,7 +25,6 @@ enum { CONNECTING = 1, SENDING = 2 }; /* socket->in_flight */
 struct epoll {
     rh_poller poller;
     int       fd, timer;
-    bool      has_pwait2;
     rh_time   armed;
     size_t    scratch_n;
     uint8_t  *scratch;
@@ -197,26 +196,12 @@ static void dispatch(struct epoll *epoll, const struct epoll_event *event)
     if (wanted) socket->events->on_ready(socket, in && wanted & POLLIN, out && wanted & POLLOUT);
 }
 
-static int wait_for(struct epoll *epoll, struct epoll_event *events, rh_time timeout)
-{
-    if (epoll->has_pwait2 && timeout != 0 && timeout != RH_TIME_NEVER) {
-        struct timespec time = timespec_of(timeout);
-        int count = epoll_pwait2(epoll->fd, events, EVENTS, &time, NULL);
-        if (count >= 0 || errno != ENOSYS) return count;
-        epoll->has_pwait2 = false;
-    }
-    /* Rounded up: waking early only to wait again would be a busy loop. */
-    rh_time most = timeout < RH_SECONDS(3600) ? timeout : RH_SECONDS(3600);
-    int ms = (int)((most + RH_MS(1) - 1) / RH_MS(1));
-    return epoll_wait(epoll->fd, events, EVENTS, timeout == RH_TIME_NEVER ? -1 : ms);
-}
-
-static int wait_turn(rh_poller *poller, rh_time timeout)
+static int wait_turn(rh_poller *poller, bool may_sleep)
 {
     struct epoll *epoll = epoll_of(poller);
     struct epoll_event events[EVENTS];
     poller->stats->enters++;
-    int count = wait_for(epoll, events, timeout);
+    int count = epoll_wait(epoll->fd, events, EVENTS, may_sleep ? -1 : 0);
     if (count < 0) return -errno;
     for (int i = 0; i < count; i++) dispatch(epoll, &events[i]);
     return count;
@@ -244,7 +229,7 @@ rh_poller *rh_epoll_create(const rh_loop_opts *opts, const rh_allocator *allocat
 {
     struct epoll *epoll = allocator->alloc(allocator->user, sizeof *epoll);
     if (!epoll) return NULL;
-    *epoll = (struct epoll){ .poller = { .ops = &ops, .allocator = allocator, .stats = stats }, .has_pwait2 = true,
+    *epoll = (struct epoll){ .poller = { .ops = &ops, .allocator = allocator, .stats = stats }, 
                              .armed = RH_TIME_NEVER,
                              .scratch_n = opts->receive_bytes > READ_BYTES_MIN ? opts->receive_bytes : READ_BYTES_MIN };
     epoll->fd = epoll_create1(EPOLL_CLOEXEC);

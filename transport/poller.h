@@ -48,7 +48,7 @@ typedef struct rh_poller_ops {
     int socket_flags; /* how sockets have to be made */
     void (*destroy)(rh_poller *);
     rh_status (*enable)(rh_poller *);           /* on the thread of the first turn */
-    int (*wait)(rh_poller *, rh_time timeout);  /* nanoseconds; submits too. Answers how much happened, or -errno */
+    int (*wait)(rh_poller *, bool may_sleep);   /* submits too. Answers how much happened, or -errno */
     bool (*has_unsubmitted)(const rh_poller *);
     void (*submit)(rh_poller *);
     void (*arm)(rh_poller *, rh_time at);       /* wakes at this moment; later ones may be armed already */

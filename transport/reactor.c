@@ -69,6 +69,9 @@ rh_time rh_reactor_now(rh_reactor *reactor)
     return reactor->now;
 }
 
+/* The clock is read when somebody asks, once for what happens at once: after a sleep of any length it is another time. */
+static void forget_time(rh_reactor *reactor) { reactor->is_stale = true; }
+
 static rh_time now_of(rh_loop *loop) { return rh_reactor_now(rh_reactor_of(loop)); }
 
 static int64_t wall_ms(rh_loop *loop)
@@ -109,59 +112,63 @@ static void serve(rh_reactor *reactor)
     }
 }
 
+/* By the time known last: a timer that has become due since is armed in the kernel, or found after the wait. */
 static bool has_work(const rh_reactor *reactor)
 {
     return reactor->woken || reactor->poller->closed || rh_timers_next(&reactor->timers) <= reactor->now;
 }
 
-/* How long the kernel may hold us; the next timer is armed in the kernel if it comes before `until`. */
-static rh_time patience(rh_reactor *reactor, rh_time until)
+/*
+ * Looks for work without sleeping; false: there was none until the moment. What other threads post is work: they ring for
+ * who sleeps only.
+ */
+static bool spin(rh_reactor *reactor, rh_time until, int *happened)
 {
-    if (until <= reactor->now || has_work(reactor)) return 0;
-    rh_time next = rh_timers_next(&reactor->timers);
-    if (next < until) reactor->poller->ops->arm(reactor->poller, next);
-    return until == RH_TIME_NEVER ? RH_TIME_NEVER : until - reactor->now;
+    do {
+        *happened = reactor->poller->ops->wait(reactor->poller, false);
+        if (*happened != 0 || has_work(reactor) || rh_doorbell_is_filled(&reactor->bell)) return true;
+        reactor->now = read_clock();
+    } while (reactor->now < until);
+    return false;
 }
 
-static int spin(rh_reactor *reactor, rh_time end)
+static rh_time spin_end(rh_reactor *reactor, rh_time until)
 {
-    int happened;
-    do {
-        happened = reactor->poller->ops->wait(reactor->poller, 0);
-        reactor->now = read_clock();
-    } while (happened == 0 && !has_work(reactor) && reactor->now < end);
+    rh_time end = rh_time_after(rh_reactor_now(reactor), RH_US(reactor->opts.spin_us));
+    return end < until ? end : until;
+}
+
+static int sleep_until(rh_reactor *reactor, rh_time until)
+{
+    rh_poller *poller = reactor->poller;
+    rh_time next = rh_timers_next(&reactor->timers);
+    /* Armed once, the kernel's timer serves many waits: nearly all of them end long before it. */
+    poller->ops->arm(poller, next < until ? next : until);
+    bool asleep = rh_doorbell_sleep(&reactor->bell);
+    int happened = poller->ops->wait(poller, asleep);
+    if (asleep) rh_doorbell_awake(&reactor->bell);
     return happened;
 }
 
 static int wait_for_work(rh_reactor *reactor, rh_time until)
 {
-    rh_time timeout = patience(reactor, until);
-    if (timeout > 0 && reactor->opts.spin_us) {
-        rh_time end = rh_time_after(reactor->now, RH_US(reactor->opts.spin_us));
-        int happened = spin(reactor, end < until ? end : until);
-        if (happened != 0) return happened;
-        timeout = patience(reactor, until);
-    }
-    bool asleep = timeout > 0 && rh_doorbell_sleep(&reactor->bell);
-    int happened = reactor->poller->ops->wait(reactor->poller, asleep ? timeout : 0);
-    if (asleep) rh_doorbell_awake(&reactor->bell);
-    return happened;
+    int happened;
+    bool may_wait = until > reactor->now && !has_work(reactor);
+    if (may_wait && reactor->opts.spin_us && spin(reactor, spin_end(reactor, until), &happened)) return happened;
+    forget_time(reactor);
+    return may_wait ? sleep_until(reactor, until) : reactor->poller->ops->wait(reactor->poller, false);
 }
 
 static rh_status turn_once(rh_reactor *reactor, rh_time until)
 {
     reactor->in_turn = true;
     reactor->stats.turns++;
-    reactor->now = read_clock();
+    forget_time(reactor);
     serve(reactor);
-    /* Handlers run inside the wait, after a sleep of any length: a deadline set from the time before it would be past. */
-    reactor->is_stale = true;
     int happened = wait_for_work(reactor, until);
-    reactor->is_stale = false;
-    reactor->now = read_clock();
     rh_poller_reap(reactor->poller);
     rh_doorbell_answer(&reactor->bell);
-    rh_timers_fire(&reactor->timers, reactor->now);
+    rh_timers_fire(&reactor->timers, rh_reactor_now(reactor));
     serve(reactor);
     reactor->in_turn = false;
     return happened < 0 && happened != -EINTR ? RH_E_SYSTEM : RH_OK;
@@ -310,7 +317,8 @@ static rh_status destroy(rh_loop *loop)
         rh_doorbell_answer(&reactor->bell); /* what the last callbacks posted */
         if (reactor->woken || reactor->poller->closed) continue;
         if (!reactor->pipes && !reactor->poller->sockets) break;
-        int happened = reactor->poller->ops->wait(reactor->poller, RH_MS(100));
+        reactor->poller->ops->arm(reactor->poller, rh_time_after(read_clock(), RH_MS(100)));
+        int happened = reactor->poller->ops->wait(reactor->poller, true);
         if (happened < 0 && happened != -EINTR) status = RH_E_SYSTEM;
     }
     if (status) {

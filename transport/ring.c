@@ -288,21 +288,25 @@ static void feed_starved(struct ring *ring)
     }
 }
 
-static int enter(struct ring *ring, rh_time timeout)
+/* The flags say whether completions wait to be made: who only looks enters the kernel when there is a reason. */
+static bool has_reason(const struct ring *ring)
 {
-    struct io_uring_cqe *first;
-    ring->poller.stats->enters++;
-    if (timeout == 0) return io_uring_submit_and_get_events(&ring->uring);
-    if (timeout == RH_TIME_NEVER) return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, NULL, NULL);
-    struct __kernel_timespec time = timespec_of(timeout);
-    return io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &time, NULL);
+    return io_uring_sq_ready(&ring->uring) || IO_URING_READ_ONCE(*ring->uring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-static int wait_turn(rh_poller *poller, rh_time timeout)
+static int enter(struct ring *ring, bool may_sleep)
+{
+    may_sleep = may_sleep && !io_uring_cq_ready(&ring->uring);
+    if (!may_sleep && !has_reason(ring)) return 0;
+    ring->poller.stats->enters++;
+    return may_sleep ? io_uring_submit_and_wait(&ring->uring, 1) : io_uring_submit_and_get_events(&ring->uring);
+}
+
+static int wait_turn(rh_poller *poller, bool may_sleep)
 {
     struct ring *ring = ring_of(poller);
-    int result = enter(ring, timeout);
-    if (result == -ETIME || result == -EBUSY || result == -EAGAIN) result = 0;
+    int result = enter(ring, may_sleep);
+    if (result == -EBUSY || result == -EAGAIN) result = 0;
     if (result < 0 && result != -EINTR) return result;
 
     /* Counted once: completions that callbacks cause wait for the next turn, so that timers have theirs. */

@@ -95,8 +95,8 @@ RH_API int rh_loop_fd(rh_loop *loop);
 RH_API RH_NODISCARD rh_status rh_loop_post(rh_loop *loop, void (*fn)(void *user), void *user);
 
 /**
- * Monotonic, counts time asleep. Inside a turn it is the time the turn began or last woke: equal calls, one
- * answer.
+ * Monotonic, counts time asleep. Inside a turn the clock is read once for all that is asked before the turn sleeps, and
+ * once for all after it: equal calls, one answer.
  */
 RH_API rh_time rh_loop_now(rh_loop *loop);
 
