@@ -19,11 +19,12 @@ STD_codec = -std=c11
 STD_proto = -std=c11
 STD      = -std=gnu11 -D_GNU_SOURCE
 
-# A call inside the library is a call of the library: nobody puts another function in between, so it may be inlined. And
-# gcc clears and copies structs of a few hundred bytes with `rep stos` and `rep movs`, which take longer to start than plain
-# stores need for all of it; clang does not, and does not know these words.
+# A call inside the library is a call of the library: nobody puts another function in between, so it may be inlined. The rest
+# is about gcc 12: it moves pairs of pointers through vector registers for no gain, and clears and copies structs of a few
+# hundred bytes with `rep stos` and `rep movs`, which take longer to start than plain stores need for all of it.
 takes    = $(if $(shell $(CC) -Werror $1 -fsyntax-only -xc /dev/null 2>&1),,$1)
-TUNING  := -fno-semantic-interposition $(call takes,-mmemset-strategy=vector_loop:512:noalign$(comma)libcall:-1:noalign) \
+TUNING  := -fno-semantic-interposition -fno-tree-vectorize \
+           $(call takes,-mmemset-strategy=vector_loop:512:noalign$(comma)libcall:-1:noalign) \
            $(call takes,-mmemcpy-strategy=vector_loop:512:noalign$(comma)libcall:-1:noalign)
 COMPILE  = $(CC) $(CFLAGS) $(TUNING) $(SANITIZE) $(WARNINGS) -I. -fPIC -fvisibility=hidden -pthread -MMD -MP
 LIBS     = -luring -lssl -lcrypto -lcares -ljansson -pthread

@@ -1,12 +1,10 @@
 #include "bench/codec.h"
 
-/* What an application writes down: fields from its own struct, the message id encoded as the value it is. */
+/* What an application writes down: fields from its own struct. */
 struct filled {
-    rh_property        annotation;
-    rh_property        properties[3];
-    rh_amqp_properties amqp;
-    uint8_t            id[48];
-    rh_message_fields  fields;
+    rh_property       annotation;
+    rh_property       properties[3];
+    rh_message_fields fields;
 };
 
 #define KEY(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
@@ -20,14 +18,14 @@ static inline void fill(struct filled *to, const rh_reference_event *event)
     to->properties[0] = (rh_property){ device, { .type = RH_STRING, .bytes = event->device } };
     to->properties[1] = (rh_property){ reading, { .type = RH_LONG, .i = event->reading } };
     to->properties[2] = (rh_property){ calibrated, { .type = RH_BOOL, .boolean = event->calibrated } };
-    to->amqp          = (rh_amqp_properties){
-        .message_id   = rh_string_encoded(event->message_id, to->id, sizeof to->id),
-        .content_type = event->content_type,
-    };
     to->fields = (rh_message_fields){
+        .header                     = NULL,
         .message_annotations        = &to->annotation,
         .message_annotation_count   = 1,
-        .properties                 = &to->amqp,
+        .message_id                 = event->message_id,
+        .correlation_id             = { NULL, 0 },
+        .content_type               = event->content_type,
+        .properties                 = NULL,
         .application_properties     = to->properties,
         .application_property_count = 3,
         .body_kind                  = RH_BODY_DATA,

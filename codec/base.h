@@ -21,7 +21,8 @@ extern "C" {
 #define RH_LIKELY(x)    __builtin_expect(!!(x), 1)
 #define RH_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define RH_COLD         __attribute__((cold, noinline))
-#define RH_APART        __attribute__((noinline)) /* a rarer way, whose registers the usual one shall not save */
+#define RH_APART        __attribute__((noinline))      /* a rarer way, whose registers the usual one shall not save */
+#define RH_WITHIN       __attribute__((always_inline)) /* one of few places, where a call would cost its registers */
 #else
 #define RH_API
 #define RH_NODISCARD
@@ -29,6 +30,7 @@ extern "C" {
 #define RH_UNLIKELY(x)  (x)
 #define RH_COLD
 #define RH_APART
+#define RH_WITHIN
 #endif
 
 #define RH_VERSION_MAJOR 0

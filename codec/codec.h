@@ -103,39 +103,56 @@ RH_API bool rh_value_to_uint64(const rh_value *value, uint64_t *out);
 
 /* -- bytes in network order ------------------------------------------------------------------ */
 
+/* Compilers see through shifts of single bytes mostly, but not always; so they are told. */
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define RH_NETWORK16(v) __builtin_bswap16(v)
+#define RH_NETWORK32(v) __builtin_bswap32(v)
+#define RH_NETWORK64(v) __builtin_bswap64(v)
+#elif defined(__GNUC__)
+#define RH_NETWORK16(v) (v)
+#define RH_NETWORK32(v) (v)
+#define RH_NETWORK64(v) (v)
+#else
+#error "the byte order of this compiler's machine is not known"
+#endif
+
 static inline uint16_t rh_get16(const uint8_t *p)
 {
-    return (uint16_t)(((uint32_t)p[0] << 8) | p[1]);
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return RH_NETWORK16(v);
 }
 
 static inline uint32_t rh_get32(const uint8_t *p)
 {
-    return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | (uint32_t)p[3];
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return RH_NETWORK32(v);
 }
 
 static inline uint64_t rh_get64(const uint8_t *p)
 {
-    return ((uint64_t)rh_get32(p) << 32) | rh_get32(p + 4);
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return RH_NETWORK64(v);
 }
 
 static inline void rh_put16(uint8_t *p, uint16_t v)
 {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    v = RH_NETWORK16(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void rh_put32(uint8_t *p, uint32_t v)
 {
-    p[0] = (uint8_t)(v >> 24);
-    p[1] = (uint8_t)(v >> 16);
-    p[2] = (uint8_t)(v >> 8);
-    p[3] = (uint8_t)v;
+    v = RH_NETWORK32(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void rh_put64(uint8_t *p, uint64_t v)
 {
-    rh_put32(p, (uint32_t)(v >> 32));
-    rh_put32(p + 4, (uint32_t)v);
+    v = RH_NETWORK64(v);
+    memcpy(p, &v, sizeof v);
 }
 
 /* -- reading: the cursor --------------------------------------------------------------------- */

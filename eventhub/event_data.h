@@ -11,15 +11,13 @@
 
 /** fields, and the places it points into. Not to be copied. */
 typedef struct rh_event_fields {
-    rh_message_fields  fields;
-    rh_amqp_properties properties;
-    rh_property        annotations[RH_KEYED_ANNOTATIONS_MAX + 1];
-    uint8_t            message_id[RH_MESSAGE_ID_MAX + 5], correlation_id[RH_MESSAGE_ID_MAX + 5];
+    rh_message_fields fields;
+    rh_property       annotations[RH_KEYED_ANNOTATIONS_MAX + 1];
 } rh_event_fields;
 
 /**
- * key is the batch's, checked when it was made; absent: the event's own, if any. RH_E_ARGUMENT: text that is none,
- * or too long. RH_E_CONFLICT: the event names another key than its batch.
+ * key is the batch's, checked when it was made; absent: the event's own, if any. RH_E_ARGUMENT: text that is too
+ * long; what is no text is found by rh_message_write(). RH_E_CONFLICT: the event names another key than its batch.
  */
 RH_NODISCARD rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, rh_slice key);
 

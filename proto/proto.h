@@ -241,13 +241,19 @@ RH_API bool   rh_map_next(rh_dec *items, rh_property *out);
 RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
 
 /**
- * A message to be written. Slices and arrays are lent for the call; text is the caller's promise to be
- * UTF-8 (keys of annotations: ASCII). NULL and zero counts leave sections out.
+ * A message to be written. Slices and arrays are lent for the call. Absent slices, NULL and zero counts leave fields
+ * and sections out.
+ *
+ * message_id, correlation_id and content_type stand here as text, because most messages have no other properties: then
+ * `properties` is NULL. Where both are given, these three are those that are written.
  */
 typedef struct rh_message_fields {
     const rh_amqp_header     *header;
     const rh_property        *message_annotations; /* symbol keys */
     size_t                    message_annotation_count;
+    rh_slice                  message_id;
+    rh_slice                  correlation_id;
+    rh_slice                  content_type;
     const rh_amqp_properties *properties;
     const rh_property        *application_properties; /* string keys */
     size_t                    application_property_count;
@@ -255,10 +261,19 @@ typedef struct rh_message_fields {
     rh_slice                  body; /* bytes of the data section; an encoded value; an encoded list for a sequence */
 } rh_message_fields;
 
+/**
+ * Whether the text in it is what its type demands: strings, keys of application properties and the two ids UTF-8; symbols, keys
+ * of annotations and the content type ASCII. What is in `header` and `properties` is the caller's promise.
+ */
+RH_API bool rh_message_text_is(const rh_message_fields *fields);
+
 /** How many bytes rh_message_write() will write, exactly. */
 RH_API size_t rh_message_size(const rh_message_fields *fields);
 
-/** Writes the message in place. RH_E_SPACE: it does not fit. RH_E_ARGUMENT: a value of no type, or a body of no kind with bytes. */
+/**
+ * Writes the message in place. RH_E_SPACE: it does not fit. RH_E_ARGUMENT: a value of no type, a body of no kind with
+ * bytes, or text that is none (rh_message_text_is()).
+ */
 RH_API RH_NODISCARD rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields);
 
 /**

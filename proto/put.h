@@ -26,6 +26,49 @@ static inline uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n)
     return p + n;
 }
 
+/* Text that was copied, one byte over the other: no high bit is set if all of it is ASCII. */
+typedef uint64_t rh_seen __attribute__((vector_size(16)));
+
+#define NOT_ASCII   UINT64_C(0x8080808080808080)
+#define RH_NOT_SEEN ((rh_seen){ NOT_ASCII, NOT_ASCII })
+
+static inline bool is_ascii(rh_seen seen) { return ((seen[0] | seen[1]) & NOT_ASCII) == 0; }
+
+/* put_bytes() for text, which is looked at in passing. */
+static inline void put_seen(uint8_t *p, const uint8_t *from, size_t n, rh_seen *seen)
+{
+    rh_seen  step;
+    uint64_t head = 0, tail = 0;
+    if (n >= 16) {
+        memcpy(&step, from, 16);
+        memcpy(p, &step, 16);
+        *seen |= step;
+        for (size_t i = 16; RH_UNLIKELY(i + 16 < n); i += 16) {
+            memcpy(&step, from + i, 16);
+            memcpy(p + i, &step, 16);
+            *seen |= step;
+        }
+        memcpy(&step, from + n - 16, 16);
+        memcpy(p + n - 16, &step, 16);
+        *seen |= step;
+        return;
+    }
+    if (n >= 8) {
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + n - 8, 8);
+        memcpy(p, &head, 8);
+        memcpy(p + n - 8, &tail, 8);
+    } else if (n >= 4) {
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + n - 4, 4);
+        memcpy(p, &head, 4);
+        memcpy(p + n - 4, &tail, 4);
+    } else {
+        for (size_t i = 0; i < n; i++) head |= p[i] = from[i];
+    }
+    *seen |= (rh_seen){ head, tail };
+}
+
 static inline uint8_t *put_null(uint8_t *p)
 {
     *p = 0x40;

@@ -62,16 +62,35 @@ static size_t field_size(const rh_row *row, const void *from, bool has)
     return slice.n ? slice.n : 1;
 }
 
-static size_t composite_size(rh_composite_id id, const void *in)
+static size_t fields_size(rh_composite_id id, const void *in)
 {
-    if (in == NULL) return 0;
     const rh_table *table = &rh_tables[id];
     size_t          n     = 0;
     uint32_t        has;
     memcpy(&has, in, sizeof has);
     for (uint32_t i = 0; i < table->count; i++)
         n += field_size(&table->rows[i], (const uint8_t *)in + table->rows[i].offset, has >> i & 1);
-    return 3 + compound_size(n, table->count);
+    return n;
+}
+
+static size_t composite_size(rh_composite_id id, const void *in)
+{
+    return in == NULL ? 0 : 3 + compound_size(fields_size(id, in), rh_tables[id].count);
+}
+
+/* The properties without the three fields that are given as text: they count as the null that is in their place. */
+static size_t properties_size(const rh_message_fields *fields)
+{
+    const rh_slice texts[] = { fields->message_id, fields->correlation_id, fields->content_type };
+    if (!texts[0].p && !texts[1].p && !texts[2].p) return composite_size(RH_AMQP_PROPERTIES, fields->properties);
+    rh_amqp_properties rest = { .has = 0 };
+    if (fields->properties) rest = *fields->properties;
+    if (texts[0].p) rest.message_id = rh_slice_of(NULL, 0);
+    if (texts[1].p) rest.correlation_id = rh_slice_of(NULL, 0);
+    if (texts[2].p) rest.content_type = rh_slice_of(NULL, 0);
+    size_t n = fields_size(RH_AMQP_PROPERTIES, &rest);
+    for (int i = 0; i < 3; i++) n += texts[i].p ? variable_size(texts[i].n) - 1 : 0;
+    return 3 + compound_size(n, RH_FIELDS_PROPERTIES);
 }
 
 static size_t body_size(rh_body_kind kind, rh_slice body)
@@ -89,7 +108,7 @@ size_t rh_message_size(const rh_message_fields *fields)
 {
     return composite_size(RH_AMQP_HEADER, fields->header)
          + map_size(fields->message_annotations, fields->message_annotation_count)
-         + composite_size(RH_AMQP_PROPERTIES, fields->properties)
+         + properties_size(fields)
          + map_size(fields->application_properties, fields->application_property_count)
          + body_size(fields->body_kind, fields->body);
 }

@@ -300,6 +300,9 @@ static void draft_message(struct draft *draft)
         .application_property_count = dice(2) ? some_pairs(draft->application) : 0,
         .body_kind = kind,
     };
+    if (dice(2)) draft->fields.message_id = some_text();
+    if (dice(3) == 0) draft->fields.correlation_id = some_text();
+    if (dice(2)) draft->fields.content_type = some_text();
     if (kind == RH_BODY_DATA && dice(4)) draft->fields.body = some_text();
     if (kind == RH_BODY_VALUE && dice(4)) draft->fields.body = BYTES(id);
     if (kind == RH_BODY_SEQUENCE && dice(4)) draft->fields.body = BYTES(list);
@@ -318,6 +321,27 @@ static void expect_pairs(rh_slice map, const rh_property *pairs, size_t count)
     }
     cr_expect_not(rh_map_next(&items, &found));
     cr_expect_eq(items.status, RH_OK);
+}
+
+static bool is_string(rh_slice encoded, rh_slice text)
+{
+    rh_dec d = rh_dec_of(encoded);
+    return rh_slice_equal(rh_dec_string(&d), text) && d.status == RH_OK && d.p == d.end;
+}
+
+/* What is given as text is what is written; the rest is as given in the properties. */
+static void expect_properties(const rh_message *message, const rh_message_fields *fields)
+{
+    rh_amqp_properties read, given = { .has = 0 };
+    if (fields->properties) given = *fields->properties;
+    cr_assert_eq(rh_message_properties(message, &read), RH_OK);
+    cr_expect(fields->message_id.p ? is_string(read.message_id, fields->message_id) : rh_slice_equal(read.message_id, given.message_id));
+    cr_expect(fields->correlation_id.p ? is_string(read.correlation_id, fields->correlation_id) : read.correlation_id.p == NULL);
+    cr_expect(rh_slice_equal(read.content_type, fields->content_type.p ? fields->content_type : given.content_type));
+    cr_expect(rh_slice_equal(read.subject, given.subject) && rh_slice_equal(read.user_id, given.user_id) && rh_slice_equal(read.to, given.to));
+    uint32_t numbers = RH_HAS_PROPERTIES_GROUP_SEQUENCE | RH_HAS_PROPERTIES_CREATION_TIME | RH_HAS_PROPERTIES_ABSOLUTE_EXPIRY_TIME;
+    cr_expect_eq(read.has & numbers, given.has & numbers);
+    if (read.has & RH_HAS_PROPERTIES_CREATION_TIME) cr_expect_eq(read.creation_time, given.creation_time);
 }
 
 Test(write, the_size_told_before_is_the_size_written_and_all_of_it_is_read_again)
@@ -347,8 +371,58 @@ Test(write, the_size_told_before_is_the_size_written_and_all_of_it_is_read_again
         cr_expect_eq(message.body_kind, fields->body_kind);
         if (fields->body.p) cr_expect(rh_slice_equal(message.body, fields->body));
         cr_expect_eq(message.header.p != NULL, fields->header != NULL);
-        cr_expect_eq(message.properties.p != NULL, fields->properties != NULL);
+        cr_expect_eq(message.properties.p != NULL,
+                     fields->properties || fields->message_id.p || fields->correlation_id.p || fields->content_type.p);
+        expect_properties(&message, fields);
     }
+}
+
+/* Every place of a text, with one that is short, one that the pen does not write, and room that it does not like. */
+Test(write, text_that_is_none_is_refused_wherever_it_stands)
+{
+    static uint8_t bytes[2048];
+    static char    text[300];
+    static const size_t lengths[] = { 1, 3, 6, 12, 19, 40, 255, 256, 299 };
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (size_t bad = 0; bad <= lengths[l]; bad++) {
+            memset(text, 't', sizeof text);
+            rh_slice          wrong  = rh_slice_of(text, lengths[l]);
+            bool              good   = bad == lengths[l];
+            if (!good) text[bad] = (char)0xff;
+            rh_property       key    = { wrong, { .type = RH_LONG, .i = 1 } }, string = { rh_str("k"), { .type = RH_STRING, .bytes = wrong } },
+                              symbol = { rh_str("k"), { .type = RH_SYMBOL, .bytes = wrong } };
+            rh_message_fields rows[] = {
+                { .message_id = wrong }, { .correlation_id = wrong }, { .content_type = wrong },
+                { .application_properties = &key, .application_property_count = 1 },
+                { .application_properties = &string, .application_property_count = 1 },
+                { .application_properties = &symbol, .application_property_count = 1 },
+                { .message_annotations = &key, .message_annotation_count = 1 },
+                { .message_annotations = &string, .message_annotation_count = 1 },
+                { .message_annotations = &symbol, .message_annotation_count = 1 },
+            };
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                rh_enc wide = rh_enc_of(bytes, sizeof bytes), tight = rh_enc_of(bytes, rh_message_size(&rows[i]));
+                cr_assert_eq(rh_message_write(&wide, &rows[i]), good ? RH_OK : RH_E_ARGUMENT, "row %zu, %zu bytes, byte %zu", i, lengths[l], bad);
+                cr_assert_eq(rh_message_write(&tight, &rows[i]), good ? RH_OK : RH_E_ARGUMENT);
+                cr_assert_eq(rh_message_text_is(&rows[i]), good);
+            }
+        }
+}
+
+Test(write, letters_beyond_ascii_are_text_but_not_in_symbols)
+{
+    uint8_t           bytes[256];
+    rh_slice          umlaut = rh_str("gr\xc3\xbc\xc3\x9f" "e aus dem s\xc3\xbc" "den");
+    rh_property       key    = { umlaut, { .type = RH_STRING, .bytes = umlaut } };
+    rh_message_fields good   = { .message_id = umlaut, .correlation_id = umlaut, .application_properties = &key, .application_property_count = 1 },
+                      type   = { .content_type = umlaut },
+                      symbol = { .message_annotations = &key, .message_annotation_count = 1 };
+    rh_enc            e      = rh_enc_of(bytes, sizeof bytes);
+    cr_expect_eq(rh_message_write(&e, &good), RH_OK);
+    e = rh_enc_of(bytes, sizeof bytes);
+    cr_expect_eq(rh_message_write(&e, &type), RH_E_ARGUMENT);
+    e = rh_enc_of(bytes, sizeof bytes);
+    cr_expect_eq(rh_message_write(&e, &symbol), RH_E_ARGUMENT);
 }
 
 Test(write, what_cannot_be_written_is_an_argument_error)
