@@ -89,27 +89,24 @@ bool rh_connection_may_send(const rh_engine *engine)
 
 /* -- headers and our open ---------------------------------------------------------------------- */
 
-static void say_header(rh_engine *engine)
+static bool say_header(rh_engine *engine)
 {
-    uint8_t *p = rh_output_take(&engine->out, sizeof amqp_header);
-    if (p == NULL) return; /* the ring is never below 4 KiB and the header its first user */
+    uint8_t *p = rh_output_take(engine, sizeof amqp_header);
+    if (p == NULL) return false;
     memcpy(p, amqp_header, sizeof amqp_header);
     rh_output_commit(&engine->out, p, sizeof amqp_header);
-    step(engine, WE_HEADER);
+    return step(engine, WE_HEADER);
 }
 
-static void say_open(rh_engine *engine)
+static bool say_open(rh_engine *engine)
 {
-    if (!step(engine, WE_OPEN)) return;
-    rh_output_encoded(engine, rh_slice_of(engine->open, engine->open_n));
+    return step(engine, WE_OPEN) && rh_output_encoded(engine, engine->open);
 }
 
-/* A client speaks first; what it says waits behind the gate while SASL is not done. */
-void rh_connection_start(rh_engine *engine)
+/* A client speaks first; what it says waits behind SASL while that is not done. */
+bool rh_connection_start(rh_engine *engine)
 {
-    if (engine->server) return;
-    say_header(engine);
-    say_open(engine);
+    return say_header(engine) && say_open(engine);
 }
 
 static void take_header(rh_engine *engine, rh_slice header)
@@ -143,7 +140,7 @@ void rh_connection_end(rh_engine *engine)
 {
     engine->state       = END;
     engine->close_waits = false;
-    rh_engine_lose_all(engine, &engine->error);
+    rh_engine_lose_all(engine);
     engine->over = true;
 }
 
@@ -173,7 +170,7 @@ void rh_connection_fail(rh_engine *engine, rh_status status, const char *words)
     engine->say_error = true;
     step(engine, WE_FAIL);
     engine->close_waits = true;
-    rh_engine_lose_all(engine, &engine->error);
+    rh_engine_lose_all(engine);
     engine->over = true;
     /* Where frames begin is lost: nothing that follows can be read, so nothing is waited for. */
     if (status == RH_E_FRAMING || status == RH_E_FRAME_SIZE) engine->deaf = true;
@@ -184,12 +181,13 @@ bool rh_connection_say_close(rh_engine *engine)
 {
     if (!engine->close_due) return true;
     if (engine->open_due) {
-        if (!rh_output_encoded(engine, rh_slice_of(engine->open, engine->open_n))) return false;
+        if (!rh_output_encoded(engine, engine->open)) return false;
         engine->open_due = false;
     }
     uint8_t       room[700];
     rh_amqp_close close = { .has = 0 };
-    if (engine->say_error) close.error = rh_error_encode(&engine->error, room, sizeof room);
+    struct reason reason = rh_reason_of_error(&engine->error);
+    if (engine->say_error) close.error = rh_error_encode(&reason, room, sizeof room);
     if (close.error.n > CLOSE_ERROR_MAX && !engine->peer.opened) close.error = rh_slice_of(NULL, 0);
     rh_status status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &close);
     if (status == RH_E_TOO_BIG) status = rh_output_frame(engine, 0, RH_AMQP_CLOSE, &(rh_amqp_close){ .has = 0 });
@@ -206,7 +204,7 @@ rh_status rh_engine_close(rh_engine *engine, const char *condition, const char *
         rh_connection_end(engine); /* nothing was opened that would have to be closed */
         return RH_OK;
     }
-    rh_error_of_caller(&engine->error, condition, description);
+    rh_error_set(&engine->error, RH_OK, condition, description);
     engine->close_due = engine->close_waits = true;
     engine->say_error = condition != NULL;
     rh_engine_drop_queued(engine);
@@ -271,7 +269,8 @@ static void take_close(rh_engine *engine, rh_slice body)
     rh_amqp_close close;
     if (!rh_connection_decode(engine, RH_AMQP_CLOSE, body, &close)) return;
     bool answer = engine->state == OPENED;
-    if (!engine->over) rh_error_of_peer(&engine->error, close.error);
+    struct reason reason = rh_reason_of_peer(close.error);
+    if (!engine->over) rh_reason_tell(&reason, &engine->error);
     engine->say_error = false;
     if (answer) engine->close_due = true;
     step(engine, THEY_CLOSE);

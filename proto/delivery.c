@@ -5,20 +5,6 @@
 
 /* -- outcomes ---------------------------------------------------------------------------------- */
 
-/* The words point into a frame; a delivery with bytes still lent is told later and keeps what its slot holds. */
-static void keep_words(struct delivery *d, rh_slice condition, rh_slice description)
-{
-    size_t room = sizeof d->words;
-    size_t n    = condition.n < room ? condition.n : room;
-    if (n) memcpy(d->words, condition.p, n);
-    size_t rest = description.n < room - n ? description.n : room - n;
-    /* Not cut inside a character. */
-    while (rest > 0 && rest < description.n && (description.p[rest] & 0xc0) == 0x80) rest--;
-    if (rest) memcpy(d->words + n, description.p, rest);
-    d->condition   = rh_slice_of(condition.p ? d->words : NULL, n);
-    d->description = rh_slice_of(description.p ? d->words + n : NULL, rest);
-}
-
 static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice condition, rh_slice description)
 {
     struct link *link = d->link;
@@ -30,13 +16,12 @@ static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice cond
     chain_remove(&d->unsettled);
     d->state = DELIVERY_OVER;
     d->kind  = (uint8_t)kind;
-    if (d->pins > 0) {
-        keep_words(d, condition, description);
-        return;
-    }
-    d->condition   = condition;
-    d->description = description;
-    chain_push(&link_engine(link)->told, &d->queue);
+    struct reason words = { .condition = condition, .description = description };
+    /* They point into a frame; a delivery with bytes still lent is told later and keeps what its slot holds. */
+    if (d->pins > 0) rh_reason_keep(&words, d->words, sizeof d->words);
+    d->condition   = words.condition;
+    d->description = words.description;
+    if (d->pins == 0) chain_push(&link_engine(link)->told, &d->queue);
 }
 
 static void resolve(struct delivery *d, rh_outcome_kind kind)
@@ -126,7 +111,7 @@ rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery
     if (link == NULL || !sends(link)) return RH_E_STATE;
     if (rh_link_usable(link) == 0) return RH_AGAIN;
     rh_engine       *engine = link_engine(link);
-    struct delivery *d      = rh_pool_take(&engine->deliveries);
+    struct delivery *d      = rh_pool_take(&engine->deliveries, 0);
     if (d == NULL) return RH_AGAIN;
     rh_status status = delivery_fill(d, link, transfer);
     if (status) {
@@ -253,7 +238,7 @@ bool rh_delivery_cut(struct link *link)
     if (link->session->remote_window == 0) return true; /* rh_link_refresh() puts it among those that wait */
     /* Transfers leave room for answers: two ends that each wait for the other to read, because their rings are full
      * of transfers, would wait for ever. */
-    uint8_t *p = rh_output_take(&engine->out, TRANSFER_HEADER_MAX + ANSWER_ROOM);
+    uint8_t *p = rh_output_take(engine, TRANSFER_HEADER_MAX + ANSWER_ROOM);
     if (p == NULL) return false;
     if (link->abort_due) {
         cut_abort(link, p);
@@ -513,10 +498,9 @@ rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outc
     if ((unsigned)outcome > RH_SETTLED) return RH_E_ARGUMENT;
     struct settling settling = { .role = true, .kind = (uint8_t)outcome, .first = first, .last = last };
     if (outcome != RH_REJECTED || condition == NULL) return rh_session_settle(link->session, &settling, rh_slice_of(NULL, 0));
-    rh_error error;
-    uint8_t  room[700];
-    rh_error_of_caller(&error, condition, description);
-    return rh_session_settle(link->session, &settling, rh_error_encode(&error, room, sizeof room));
+    uint8_t       room[700];
+    struct reason reason = rh_reason_of_caller(condition, description);
+    return rh_session_settle(link->session, &settling, rh_error_encode(&reason, room, sizeof room));
 }
 
 rh_link *rh_delivery_link(const rh_delivery *handle)

@@ -11,14 +11,20 @@
 /* [2.4.5] What we announce is half of what we bear, so that a peer may be a whole time-out late. */
 #define TIME_OUTS_OF_SILENCE 2u
 
+/* An owner that had no room to lend for output is asked again after this. */
+#define STARVED_WAIT RH_MS(10)
+
+/* What an engine announces that gets its sessions later. */
+#define CHANNEL_MAX_OF_LOANS 255u
+
 /* A peer that does not answer our close within this is not going to. */
 #define CLOSE_WAIT RH_SECONDS(5)
 
 /* -- slots ------------------------------------------------------------------------------------- */
 
-void rh_pool_init(struct pool *pool, uint8_t *slots, size_t stride, uint32_t count)
+void rh_pool_init(struct pool *pool)
 {
-    *pool = (struct pool){ .slots = slots, .stride = stride, .count = count };
+    chain_init(&pool->rows);
     chain_init(&pool->free);
 }
 
@@ -29,28 +35,29 @@ static struct slot *slot_use(struct slot *slot)
     return slot;
 }
 
-static struct slot *slot_touch(struct pool *pool)
+static struct slot *slot_touch(struct row *row)
 {
-    if (pool->touched == pool->count) return NULL;
-    struct slot *slot = pool_at(pool, pool->touched++);
+    struct slot *slot = (struct slot *)(void *)(row->slots + (size_t)row->touched * row->stride);
     slot->generation  = 0;
+    slot->text_n      = row->text_n;
     chain_init(&slot->free);
+    if (++row->touched == row->count) chain_remove(&row->in_pool);
     return slot_use(slot);
 }
 
-void *rh_pool_take(struct pool *pool)
+void *rh_pool_take(struct pool *pool, size_t text_n)
 {
-    struct chain *node = chain_first(&pool->free);
-    return node ? slot_use(CHAIN_OWNER(node, struct slot, free)) : slot_touch(pool);
-}
-
-void *rh_pool_take_lowest(struct pool *pool)
-{
-    for (uint32_t i = 0; i < pool->touched; i++) {
-        struct slot *slot = pool_at(pool, i);
-        if (chain_is_in(&slot->free)) return slot_use(slot);
+    CHAIN_EACH(node, &pool->free)
+    {
+        struct slot *slot = CHAIN_OWNER(node, struct slot, free);
+        if (slot->text_n >= text_n) return slot_use(slot);
     }
-    return slot_touch(pool);
+    CHAIN_EACH(next, &pool->rows)
+    {
+        struct row *row = CHAIN_OWNER(next, struct row, in_pool);
+        if (row->text_n >= text_n) return slot_touch(row);
+    }
+    return NULL;
 }
 
 void rh_pool_give(struct pool *pool, void *p)
@@ -62,13 +69,120 @@ void rh_pool_give(struct pool *pool, void *p)
     chain_push(&pool->free, &slot->free);
 }
 
+static size_t rounded(size_t n)
+{
+    return (n + SLOT_ALIGN - 1) & ~(size_t)(SLOT_ALIGN - 1);
+}
+
+/* -- lending ----------------------------------------------------------------------------------- */
+
+static rh_engine_slots slots_filled(const rh_engine_slots *given)
+{
+    rh_engine_slots slots = *given;
+    if (slots.text == 0 || slots.text > LINK_TEXT_MAX) slots.text = LINK_TEXT_MAX;
+    return slots;
+}
+
+/* Places the rows of a loan behind it; answers how many bytes all of it takes. loan NULL: only measures. */
+static size_t loan_place(struct loan *loan, const rh_engine_slots *slots)
+{
+    struct row row[] = {
+        { .count = slots->sessions, .text_n = SESSION_TEXT, .stride = (uint32_t)rounded(sizeof(struct session) + SESSION_TEXT) },
+        { .count = slots->links, .text_n = (uint16_t)slots->text, .stride = (uint32_t)rounded(sizeof(struct link) + slots->text) },
+        { .count = slots->deliveries, .stride = (uint32_t)rounded(sizeof(struct delivery)) },
+    };
+    size_t n = rounded(sizeof *loan);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        row[i].slots = (uint8_t *)loan + n;
+        n += (size_t)row[i].count * row[i].stride;
+    }
+    if (loan) *loan = (struct loan){ .sessions = row[0], .links = row[1], .deliveries = row[2] };
+    return n;
+}
+
+static void row_enter(struct pool *pool, struct row *row)
+{
+    chain_init(&row->in_pool);
+    if (row->count > 0) chain_push(&pool->rows, &row->in_pool);
+}
+
+static void loan_enter(rh_engine *engine, struct loan *loan, const rh_engine_slots *slots)
+{
+    loan_place(loan, slots);
+    row_enter(&engine->sessions, &loan->sessions);
+    row_enter(&engine->links, &loan->links);
+    row_enter(&engine->deliveries, &loan->deliveries);
+    chain_init(&loan->in_engine);
+    chain_push(&engine->loans, &loan->in_engine);
+}
+
+static void *aligned(void *memory)
+{
+    return (uint8_t *)memory + (SLOT_ALIGN - (uintptr_t)memory % SLOT_ALIGN) % SLOT_ALIGN;
+}
+
+static bool slots_are_sane(const rh_engine_slots *slots)
+{
+    return slots->sessions <= 32768 && slots->links <= 65535 && slots->deliveries <= UINT32_C(1) << 24;
+}
+
+size_t rh_engine_slots_size(const rh_engine_slots *given)
+{
+    rh_engine_slots slots = slots_filled(given);
+    return slots_are_sane(&slots) ? loan_place(NULL, &slots) + SLOT_ALIGN : 0;
+}
+
+rh_status rh_engine_lend(rh_engine *engine, void *memory, size_t n, const rh_engine_slots *given)
+{
+    rh_engine_slots slots = slots_filled(given);
+    size_t          size  = rh_engine_slots_size(&slots);
+    if (memory == NULL || size == 0 || n < size) return RH_E_ARGUMENT;
+    loan_enter(engine, aligned(memory), &slots);
+    return RH_OK;
+}
+
+static bool row_rests(const struct row *row)
+{
+    for (uint32_t i = 0; i < row->touched; i++) {
+        const struct slot *slot = (const struct slot *)(const void *)(row->slots + (size_t)i * row->stride);
+        if (!chain_is_in(&slot->free)) return false;
+    }
+    return true;
+}
+
+static void row_leave(struct row *row)
+{
+    chain_remove(&row->in_pool);
+    for (uint32_t i = 0; i < row->touched; i++)
+        chain_remove(&((struct slot *)(void *)(row->slots + (size_t)i * row->stride))->free);
+}
+
+rh_status rh_engine_reclaim(rh_engine *engine, void *memory)
+{
+    struct loan *loan = NULL;
+    CHAIN_EACH(node, &engine->loans)
+        if (CHAIN_OWNER(node, struct loan, in_engine) == aligned(memory)) loan = aligned(memory);
+    if (loan == NULL || memory == NULL) return RH_E_ARGUMENT;
+    if (!row_rests(&loan->sessions) || !row_rests(&loan->links) || !row_rests(&loan->deliveries)) return RH_AGAIN;
+    row_leave(&loan->sessions);
+    row_leave(&loan->links);
+    row_leave(&loan->deliveries);
+    chain_remove(&loan->in_engine);
+    return RH_OK;
+}
+
 /* -- the arena --------------------------------------------------------------------------------- */
 
 struct layout {
-    size_t   ring, segments, sessions, links, deliveries, channels, n;
-    size_t   session_stride, link_stride, delivery_stride;
-    uint32_t segment_count;
+    size_t          room, bits, open, slots, n;
+    size_t          open_n;
+    rh_engine_slots counts;
 };
+
+static uint32_t count_of(uint32_t given, uint32_t fallback)
+{
+    return given == RH_NO_SLOTS ? 0 : given ? given : fallback;
+}
 
 /* The caller's options with defaults filled in; a shorter struct is one of an older release. */
 static rh_engine_opts opts_filled(const rh_engine_opts *given)
@@ -80,81 +194,27 @@ static rh_engine_opts opts_filled(const rh_engine_opts *given)
     if (opts.idle_time_out_ms == 0) opts.idle_time_out_ms = 60000;
     if (opts.idle_time_out_ms == RH_NO_IDLE_TIME_OUT) opts.idle_time_out_ms = 0;
     if (opts.incoming_window == 0) opts.incoming_window = 2048;
-    if (opts.sessions == 0) opts.sessions = 8;
-    if (opts.links == 0) opts.links = 16;
-    if (opts.deliveries == 0) opts.deliveries = 256;
+    if (opts.sessions == RH_NO_SLOTS && opts.channel_max == 0) opts.channel_max = CHANNEL_MAX_OF_LOANS;
+    opts.sessions   = count_of(opts.sessions, 8);
+    opts.links      = count_of(opts.links, 16);
+    opts.deliveries = count_of(opts.deliveries, 256);
     if (opts.output_bytes == 0) opts.output_bytes = 16384;
-    if (opts.channel_max == 0 || opts.channel_max > opts.sessions - 1) opts.channel_max = (uint16_t)(opts.sessions - 1);
+    if (opts.channel_max == 0) opts.channel_max = (uint16_t)(opts.sessions - 1);
     return opts;
 }
 
 static bool opts_are_sane(const rh_engine_opts *opts)
 {
     if (opts->output_bytes < 4096 || opts->output_bytes > UINT32_C(1) << 30) return false;
-    if (opts->sessions > 32768 || opts->links >= GONE || opts->deliveries > UINT32_C(1) << 24) return false;
+    rh_engine_slots slots = { .sessions = opts->sessions, .links = opts->links, .deliveries = opts->deliveries };
+    if (!slots_are_sane(&slots)) return false;
     /* Above a gigabyte the letters "AMQP" are the size of a frame. */
     bool framed = opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->max_frame_size <= UINT32_C(1) << 30;
     return framed && opts->sasl <= RH_SASL_MSSBCBS;
 }
 
-static size_t rounded(size_t n)
-{
-    return (n + SLOT_ALIGN - 1) & ~(size_t)(SLOT_ALIGN - 1);
-}
-
-static uint32_t power_of_two_from(uint32_t n)
-{
-    uint32_t power = 64;
-    while (power < n) power <<= 1;
-    return power;
-}
-
-static struct layout layout_of(const rh_engine_opts *opts)
-{
-    struct layout l = { .segment_count   = power_of_two_from(opts->output_bytes / 64),
-                        .session_stride  = rounded(sizeof(struct session)),
-                        .link_stride     = rounded(sizeof(struct link)),
-                        .delivery_stride = rounded(sizeof(struct delivery)) };
-    l.ring       = rounded(sizeof(rh_engine));
-    l.segments   = l.ring + rounded(opts->output_bytes);
-    l.sessions   = l.segments + rounded(l.segment_count * sizeof(struct segment));
-    l.links      = l.sessions + opts->sessions * l.session_stride;
-    l.deliveries = l.links + opts->links * l.link_stride;
-    /* One more than asked for: the delivery whose outcome is being told makes room for the next only afterwards. */
-    l.channels = l.deliveries + (opts->deliveries + (size_t)1) * l.delivery_stride;
-    l.n        = l.channels + rounded((opts->channel_max + (size_t)1) * sizeof(uint16_t)) + SLOT_ALIGN;
-    return l;
-}
-
-size_t rh_engine_size(const rh_engine_opts *given)
-{
-    rh_engine_opts opts = opts_filled(given);
-    return opts_are_sane(&opts) ? layout_of(&opts).n : 0;
-}
-
-static void engine_chains_init(rh_engine *engine)
-{
-    chain_init(&engine->due);
-    chain_init(&engine->ready);
-    chain_init(&engine->told);
-    chain_init(&engine->dead_links);
-    chain_init(&engine->dead_sessions);
-}
-
-static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const struct layout *l)
-{
-    uint8_t *base = (uint8_t *)engine;
-    struct segment *segments = (struct segment *)(void *)(base + l->segments);
-    rh_output_init(&engine->out, base + l->ring, opts->output_bytes, segments, l->segment_count);
-    rh_pool_init(&engine->sessions, base + l->sessions, l->session_stride, opts->sessions);
-    rh_pool_init(&engine->links, base + l->links, l->link_stride, opts->links);
-    rh_pool_init(&engine->deliveries, base + l->deliveries, l->delivery_stride, opts->deliveries + 1);
-    engine->channels = (uint16_t *)(void *)(base + l->channels);
-    for (size_t i = 0; i <= opts->channel_max; i++) engine->channels[i] = NONE;
-}
-
 /* Encoded once: the options' slices are the caller's and gone when a server is asked to open. */
-static bool engine_encode_open(rh_engine *engine, const rh_engine_opts *opts)
+static size_t open_encode(const rh_engine_opts *opts, uint8_t *room, size_t n)
 {
     rh_amqp_open open = {
         .has            = RH_HAS_OPEN_MAX_FRAME_SIZE | RH_HAS_OPEN_CHANNEL_MAX,
@@ -166,9 +226,79 @@ static bool engine_encode_open(rh_engine *engine, const rh_engine_opts *opts)
         .properties     = opts->properties,
     };
     if (opts->idle_time_out_ms) open.has |= RH_HAS_OPEN_IDLE_TIME_OUT;
-    rh_enc e = rh_enc_of(engine->open, sizeof engine->open - RH_FRAME_HEADER);
-    if (!rh_composite_encode(&e, RH_AMQP_OPEN, &open) || e.status) return false;
-    engine->open_n = (uint16_t)rh_enc_size(&e);
+    rh_enc e = rh_enc_of(room, n);
+    return rh_composite_encode(&e, RH_AMQP_OPEN, &open) && !e.status ? rh_enc_size(&e) : 0;
+}
+
+/* A client says its open at once and need not keep it. */
+static struct layout layout_of(const rh_engine_opts *opts, size_t open_n)
+{
+    /* One more than asked for: the delivery whose outcome is being told makes room for the next only afterwards. */
+    struct layout l = { .open_n = open_n,
+                        .counts = { .sessions = opts->sessions, .links = opts->links, .deliveries = opts->deliveries + 1, .text = LINK_TEXT_MAX } };
+    l.room  = rounded(sizeof(rh_engine));
+    l.bits  = l.room + (opts->output_lent ? 0 : rounded(rh_output_size(opts->output_bytes)));
+    l.open  = l.bits + 2 * (opts->channel_max / 8u + 1);
+    l.slots = rounded(l.open + (opts->server ? open_n : 0));
+    l.n     = l.slots + loan_place(NULL, &l.counts) + SLOT_ALIGN;
+    return l;
+}
+
+size_t rh_engine_size(const rh_engine_opts *given)
+{
+    rh_engine_opts opts = opts_filled(given);
+    uint8_t        open[MIN_MAX_FRAME_SIZE];
+    if (!opts_are_sane(&opts)) return 0;
+    return layout_of(&opts, open_encode(&opts, open, sizeof open)).n;
+}
+
+static void engine_chains_init(rh_engine *engine)
+{
+    chain_init(&engine->loans);
+    chain_init(&engine->begun);
+    chain_init(&engine->due);
+    chain_init(&engine->ready);
+    chain_init(&engine->told);
+    chain_init(&engine->dead_links);
+    chain_init(&engine->dead_sessions);
+    rh_pool_init(&engine->sessions);
+    rh_pool_init(&engine->links);
+    rh_pool_init(&engine->deliveries);
+}
+
+static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const struct layout *l)
+{
+    uint8_t *base     = (uint8_t *)engine;
+    size_t   bitmap_n = opts->channel_max / 8u + 1;
+    rh_output_init(&engine->out, opts->output_bytes, opts->output_lent ? NULL : base + l->room);
+    memset(base + l->bits, 0, 2 * bitmap_n);
+    engine->channels_used  = base + l->bits;
+    engine->channels_heard = base + l->bits + bitmap_n;
+    loan_enter(engine, (struct loan *)(void *)(base + l->slots), &l->counts);
+}
+
+static void engine_options(rh_engine *engine, const rh_engine_opts *opts)
+{
+    engine->server         = opts->server;
+    engine->pipeline       = opts->pipeline;
+    engine->sasl           = opts->sasl;
+    engine->channel_max    = opts->channel_max;
+    engine->max_frame_size = opts->max_frame_size;
+    engine->idle_ms        = opts->idle_time_out_ms;
+    engine->window         = opts->incoming_window;
+    engine->first_id       = opts->first_id;
+    engine->close_by       = RH_TIME_NEVER;
+    engine->peer           = (rh_engine_peer){ .channel_max = UINT16_MAX, .max_frame_size = MIN_MAX_FRAME_SIZE };
+}
+
+/* A server's open waits in the arena for the peer's; a client says all it has to say now. */
+static bool engine_start(rh_engine *engine, const rh_engine_opts *opts, uint8_t *place, rh_slice open)
+{
+    engine->open = open;
+    if (!rh_sasl_prepare(engine, opts)) return false;
+    if (!opts->server) return rh_connection_start(engine);
+    memcpy(place, open.p, open.n);
+    engine->open = rh_slice_of(place, open.n);
     return true;
 }
 
@@ -176,30 +306,22 @@ rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, c
                           void *user)
 {
     rh_engine_opts opts = opts_filled(given);
+    uint8_t        open[MIN_MAX_FRAME_SIZE];
     if (!opts_are_sane(&opts)) return NULL;
-    struct layout l = layout_of(&opts);
-    if (memory == NULL || n < l.n) return NULL;
+    size_t        open_n = open_encode(&opts, open, sizeof open - RH_FRAME_HEADER);
+    struct layout l      = layout_of(&opts, open_n);
+    if (memory == NULL || n < l.n || open_n == 0) return NULL;
 
-    size_t     skip   = (SLOT_ALIGN - (uintptr_t)memory % SLOT_ALIGN) % SLOT_ALIGN;
-    rh_engine *engine = (rh_engine *)(void *)((uint8_t *)memory + skip);
+    rh_engine *engine = aligned(memory);
     memset(engine, 0, sizeof *engine);
-    engine->handler        = handler;
-    engine->user           = user;
-    engine->server         = opts.server;
-    engine->pipeline       = opts.pipeline;
-    engine->sasl           = opts.sasl;
-    engine->channel_max    = opts.channel_max;
-    engine->max_frame_size = opts.max_frame_size;
-    engine->idle_ms        = opts.idle_time_out_ms;
-    engine->window         = opts.incoming_window;
-    engine->first_id       = opts.first_id;
-    engine->close_by       = RH_TIME_NEVER;
-    engine->peer           = (rh_engine_peer){ .channel_max = UINT16_MAX, .max_frame_size = MIN_MAX_FRAME_SIZE };
+    engine->handler = handler;
+    engine->user    = user;
+    engine_options(engine, &opts);
     engine_chains_init(engine);
     engine_place(engine, &opts, &l);
-    if (!engine_encode_open(engine, &opts) || !rh_sasl_prepare(engine, &opts)) return NULL;
-    rh_connection_start(engine);
-    return engine;
+    if (engine_start(engine, &opts, (uint8_t *)engine + l.open, rh_slice_of(open, open_n))) return engine;
+    rh_output_clear(engine);
+    return NULL;
 }
 
 /* -- telling ----------------------------------------------------------------------------------- */
@@ -223,7 +345,9 @@ static void tell_detach(rh_engine *engine, struct link *link)
     struct session          *session = link->session;
     chain_remove(&link->dead);
     session->untold--;
-    if (handler->on_detach) handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &link->error);
+    rh_error error;
+    rh_link_error(link, &error);
+    if (handler->on_detach) handler->on_detach(engine->user, slot_handle(link), link->gone_closed, &error);
     /* Only now: told and detached, the slot would have been free for a link that the call attached. */
     link->told      = true;
     link->slot.live = false;
@@ -233,8 +357,10 @@ static void tell_detach(rh_engine *engine, struct link *link)
 
 static void tell_end(rh_engine *engine, struct session *session)
 {
+    rh_error error;
     chain_remove(&session->dead);
-    if (engine->handler->on_end) engine->handler->on_end(engine->user, slot_handle(session), &session->error);
+    rh_session_error(session, &error);
+    if (engine->handler->on_end) engine->handler->on_end(engine->user, slot_handle(session), &error);
     session->told      = true;
     session->slot.live = false;
     rh_session_reap(session);
@@ -267,20 +393,17 @@ static bool engine_owes(const rh_engine *engine)
     return !chain_is_empty(&engine->dead_sessions) || (engine->over && !engine->over_told);
 }
 
-void rh_engine_lose_all(rh_engine *engine, const rh_error *error)
+void rh_engine_lose_all(rh_engine *engine)
 {
-    for (uint32_t i = 0; i < engine->sessions.touched; i++) {
-        struct session *session = pool_at(&engine->sessions, i);
-        if (session->slot.live) rh_session_die(session, error);
-    }
+    CHAIN_EACH(node, &engine->begun) rh_session_die(CHAIN_OWNER(node, struct session, in_engine), true);
 }
 
 void rh_engine_drop_queued(rh_engine *engine)
 {
-    for (uint32_t i = 0; i < engine->sessions.touched; i++) {
-        struct session *session = pool_at(&engine->sessions, i);
-        if (!session->slot.live) continue;
-        CHAIN_EACH(node, &session->links) rh_deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
+    CHAIN_EACH(node, &engine->begun)
+    {
+        struct session *session = CHAIN_OWNER(node, struct session, in_engine);
+        CHAIN_EACH(inner, &session->links) rh_deliveries_drop(CHAIN_OWNER(inner, struct link, in_session), false);
     }
 }
 
@@ -306,7 +429,7 @@ size_t rh_engine_frame_size(const rh_engine *engine, const uint8_t *bytes, size_
 
 size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_time now)
 {
-    if (engine->inside) return 0;
+    if (engine->inside || !rh_output_borrow(engine)) return 0;
     engine->inside = true;
     clock_set(engine, now);
     size_t used = 0;
@@ -319,6 +442,7 @@ size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_tim
         rh_engine_tell(engine);
     }
     if (used > 0) engine->last_in = now;
+    rh_output_give_back(engine);
     engine->inside = false;
     return used;
 }
@@ -352,6 +476,7 @@ static bool may_cut(const rh_engine *engine, size_t max)
 static void engine_cut(rh_engine *engine, size_t max)
 {
     if (!rh_connection_may_send(engine)) return;
+    if (chain_is_empty(&engine->ready) || !rh_output_borrow(engine)) return;
     while (may_cut(engine, max)) {
         struct link *link = CHAIN_OWNER(chain_first(&engine->ready), struct link, ready);
         chain_remove(&link->ready);
@@ -366,6 +491,7 @@ size_t rh_engine_output(rh_engine *engine, rh_iov *iov, size_t max)
     if (engine->inside) return 0;
     if (engine_say(engine)) engine_cut(engine, max);
     engine_say(engine); /* a drained link answers when its last delivery was cut */
+    rh_output_give_back(engine);
     return rh_output_pieces(&engine->out, iov, max);
 }
 
@@ -375,7 +501,7 @@ void rh_engine_sent(rh_engine *engine, size_t n, rh_time now)
     clock_set(engine, now);
     engine->counts.bytes_out += n;
     engine->last_out = now;
-    rh_output_sent(&engine->out, n);
+    rh_output_sent(engine, n);
 }
 
 static rh_time silence_deadline(const rh_engine *engine)
@@ -396,6 +522,7 @@ void rh_engine_tick(rh_engine *engine, rh_time now)
     if (engine->inside) return;
     engine->inside = true;
     clock_set(engine, now);
+    if (engine->out.starved && !rh_output_borrow(engine)) engine->out.ask_at = rh_time_after(now, STARVED_WAIT);
     if (engine->state != CONN_END && now >= silence_deadline(engine))
         rh_connection_lost(engine, RH_E_PEER_SILENT, "nothing came within twice the idle time-out");
     if (engine->state != CONN_END && now >= engine->close_by) {
@@ -407,6 +534,7 @@ void rh_engine_tick(rh_engine *engine, rh_time now)
         engine->last_out = now; /* what waits to leave is as good as a heartbeat; look again in a while */
     }
     rh_engine_tell(engine);
+    rh_output_give_back(engine);
     engine->inside = false;
 }
 
@@ -417,6 +545,7 @@ rh_time rh_engine_deadline(const rh_engine *engine)
     if (!engine->clock_runs || (engine->close_waits && engine->close_by == RH_TIME_NEVER)) return 0;
     rh_time at = silence_deadline(engine), heartbeat = heartbeat_deadline(engine);
     if (heartbeat < at) at = heartbeat;
+    if (engine->out.starved && engine->out.ask_at < at) at = engine->out.ask_at;
     return engine->close_by < at ? engine->close_by : at;
 }
 
@@ -440,7 +569,7 @@ void rh_engine_lost(rh_engine *engine, const rh_error *why)
     const char *words  = why && why->status ? why->description : "the stream ended before both sides had closed";
     rh_connection_lost(engine, status, words);
     engine->lost = true;
-    rh_output_clear(&engine->out);
+    rh_output_clear(engine);
 }
 
 /* -- inspecting -------------------------------------------------------------------------------- */

@@ -18,19 +18,20 @@
 /* [2.3] What every peer takes before open has told more. */
 #define MIN_MAX_FRAME_SIZE 512u
 
-/* [2.7.2] Handles 0..255, as the service's own handle-max; a table of 512 bytes a session finds a link. */
+/* [2.7.2] Handles 0..255, as the service's own handle-max. */
 #define HANDLES 256u
 
 /* Names are kept to answer and match attaches. The service's longest are hub (256) + group + a uuid. */
 #define LINK_NAME_MAX 512u
 
+/* A link has room for the longest name, or for a shorter one and the words of its end. */
+#define LINK_TEXT_MAX 640u
+
+/* What a session has room for of the words of its end; those of the peer are told in full unless something is lent. */
+#define SESSION_TEXT 192u
+
 /* [2.8.7] A delivery-tag has at most 32 bytes. */
 #define TAG_MAX 32u
-
-/* Entries of the tables channel -> session and handle -> link that name no slot. GONE was one once:
- * frames that crossed our goodbye may still name it. */
-#define NONE 0xffffu
-#define GONE 0xfffeu
 
 /* -- slots ------------------------------------------------------------------------------------- */
 
@@ -41,30 +42,31 @@ struct slot {
     struct chain free;
     uint8_t      generation;
     bool         live; /* its owner may still use the handle */
+    uint16_t     text_n; /* bytes behind the struct, for names and words */
 };
 
-/* Slots are touched when first needed: a large pool that is not used costs address space only. */
-struct pool {
+/* Slots side by side in memory that was lent at once. They are touched when first needed: those that are not used cost
+ * address space only. */
+struct row {
+    struct chain in_pool;
     uint8_t     *slots;
-    size_t       stride;
-    uint32_t     count, touched;
-    struct chain free;
+    uint32_t     stride, count, touched;
+    uint16_t     text_n;
 };
 
-void  rh_pool_init(struct pool *pool, uint8_t *slots, size_t stride, uint32_t count);
-void *rh_pool_take(struct pool *pool);        /* the one that rested longest; NULL: all are in use */
-void *rh_pool_take_lowest(struct pool *pool); /* for slots whose index is told to the peer */
+struct pool {
+    struct chain rows, free;
+};
+
+/* What stands at the start of lent memory; the engine's own slots have one as well. */
+struct loan {
+    struct chain in_engine;
+    struct row   sessions, links, deliveries;
+};
+
+void  rh_pool_init(struct pool *pool);
+void *rh_pool_take(struct pool *pool, size_t text_n); /* of those with so much text the one that rested longest; NULL: all are in use */
 void  rh_pool_give(struct pool *pool, void *slot);
-
-static inline uint32_t pool_index(const struct pool *pool, const void *slot)
-{
-    return (uint32_t)((size_t)((const uint8_t *)slot - pool->slots) / pool->stride);
-}
-
-static inline void *pool_at(const struct pool *pool, uint32_t index)
-{
-    return pool->slots + index * pool->stride;
-}
 
 static inline void *slot_handle(const void *slot)
 {
@@ -79,6 +81,40 @@ static inline void *slot_of(const void *handle)
     struct slot *slot       = (struct slot *)((uintptr_t)handle - generation);
     return slot->live && slot->generation == generation ? slot : NULL;
 }
+
+/* -- sets of small numbers: channels and handles ----------------------------------------------- */
+
+static inline bool bit_is_set(const uint8_t *bits, uint32_t i)
+{
+    return bits[i / 8] >> i % 8 & 1;
+}
+
+static inline void bit_set(uint8_t *bits, uint32_t i)
+{
+    bits[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+static inline void bit_clear(uint8_t *bits, uint32_t i)
+{
+    bits[i / 8] &= (uint8_t)~(1u << i % 8);
+}
+
+/** The lowest that is not in the set; max + 1 when all are. */
+static inline uint32_t bit_lowest_clear(const uint8_t *bits, uint32_t max)
+{
+    uint32_t i = 0;
+    while (i <= max && bit_is_set(bits, i)) i++;
+    return i;
+}
+
+/* -- reasons ----------------------------------------------------------------------------------- */
+
+/* Why something ends, until that is said and told. The words are ours, of the frame that is being handled, or kept behind
+ * the struct of whom they are about. */
+struct reason {
+    rh_status status; /* RH_OK with words: its owner wants it so */
+    rh_slice  condition, description;
+};
 
 /* -- deliveries -------------------------------------------------------------------------------- */
 
@@ -101,13 +137,15 @@ struct delivery {
     bool            settled;
     uint8_t         part;      /* the next byte to cut is in this part */
     size_t          part_cut;  /* and has this many before it there */
-    rh_slice        condition, description;
     union {
         struct {
             rh_slice parts[RH_TRANSFER_PARTS];
             uint8_t  tag[TAG_MAX];
         };
-        uint8_t words[160]; /* once OVER: condition and description when they must outlive their frame */
+        struct { /* once OVER */
+            rh_slice condition, description;
+            uint8_t  words[96]; /* theirs, when they must outlive their frame */
+        };
     };
 };
 
@@ -129,6 +167,7 @@ struct link {
     struct session *session;
     void           *user;
     struct chain    in_session, due, ready, dead; /* ready: in engine->ready or session->blocked */
+    struct link    *next_by_handle;
     struct chain    queue;                        /* deliveries with bytes to cut */
     uint32_t        deliveries, queued;           /* without told outcome; not begun */
     uint8_t         state, handle;
@@ -136,6 +175,7 @@ struct link {
     bool            receiver, has_handle, has_in, refused;
     bool            flow_due, detach_due, detach_closed, say_error;
     bool            dying, told, gone_closed;     /* dying: on_detach is owed */
+    bool            inherits;                     /* the reason is its session's */
     bool            drain, drain_due, abort_due;
     uint32_t        delivery_count;
     uint32_t        credit;                       /* sender: deliveries that may begin */
@@ -152,9 +192,9 @@ struct link {
     uint8_t  in_tag[TAG_MAX];
     uint8_t  in_tag_n;
 
-    uint16_t name_n;
-    uint8_t  name[LINK_NAME_MAX];
-    rh_error error; /* what to say in detach, then what to tell */
+    struct reason reason; /* what to say in detach, then what to tell */
+    uint16_t      name_n;
+    uint8_t       text[]; /* the name, then room for words */
 };
 
 /* -- sessions ---------------------------------------------------------------------------------- */
@@ -177,23 +217,32 @@ struct settling {
     uint32_t first, last;
 };
 
+/* Links are found by the peer's handle in one of these, sessions by its channel in one of twice as many: most peers
+ * use few and low numbers. */
+#define HANDLE_WAYS  8u
+#define CHANNEL_WAYS 16u
+
 struct session {
     struct slot     slot;
     rh_engine      *engine;
     void           *user;
-    struct chain    due, dead;
+    struct chain    in_engine, due, dead;
+    struct session *next_by_channel;
     struct chain    links, due_links, blocked, unsettled;
     uint32_t        untold; /* links whose on_detach is owed */
     uint8_t         state;
     uint16_t        channel, in_channel;
     bool            has_in, flow_due, end_due, say_error, dying, told;
+    bool            inherits; /* the reason is the engine's error */
     uint32_t        handle_max, peer_handle_max;
     uint32_t        window, incoming_window, next_incoming_id;
     uint32_t        next_outgoing_id, remote_window, next_delivery_id, initial_outgoing_id;
     struct settling settling;
+    struct link    *by_handle[HANDLE_WAYS];
     uint8_t         handles_used[HANDLES / 8];
-    uint16_t        in_handles[HANDLES];
-    rh_error        error;
+    uint8_t         handles_heard[HANDLES / 8]; /* the peer's, of today or gone: late frames may still name those */
+    struct reason   reason;
+    uint8_t         text[];
 };
 
 /* -- the connection ---------------------------------------------------------------------------- */
@@ -231,10 +280,12 @@ struct rh_engine {
     void                    *user;
     struct output            out;
     struct pool              sessions, links, deliveries;
+    struct chain             loans, begun; /* begun: all sessions */
     struct chain             due;   /* sessions with frames to say beside transfers */
     struct chain             ready; /* sending links that can cut a frame now */
     struct chain             told, dead_links, dead_sessions;
-    uint16_t                *channels; /* incoming channel -> session */
+    struct session          *by_channel[CHANNEL_WAYS];
+    uint8_t                 *channels_used, *channels_heard; /* as the handles of a session */
     uint8_t                  state, sasl_state;
     bool                     server, inside, pipeline, deaf;
     bool                     over, over_told; /* on_close is owed, was told */
@@ -250,18 +301,17 @@ struct rh_engine {
     rh_engine_counts         counts;
     rh_error                 error;
     const uint8_t           *frame; /* being handled; NULL outside */
-    uint16_t                 open_n;
-    uint8_t                  open[MIN_MAX_FRAME_SIZE]; /* our open, encoded at init */
+    rh_slice                 open;  /* a server's, encoded at init */
 };
 
 /* engine.c */
 void rh_engine_tell(rh_engine *engine);
 bool rh_engine_say_due(rh_engine *engine);
-void rh_engine_lose_all(rh_engine *engine, const rh_error *error);
+void rh_engine_lose_all(rh_engine *engine);
 void rh_engine_drop_queued(rh_engine *engine);
 
 /* connection.c */
-void rh_connection_start(rh_engine *engine);
+bool rh_connection_start(rh_engine *engine); /* false: no room */
 void rh_connection_take(rh_engine *engine, rh_slice frame);
 bool rh_connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out);
 bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out);
@@ -273,10 +323,14 @@ void rh_connection_lost(rh_engine *engine, rh_status status, const char *words);
 void rh_connection_end(rh_engine *engine);
 
 /* error.c */
-rh_slice rh_error_encode(const rh_error *error, uint8_t *room, size_t n);
-void     rh_error_of_fault(rh_error *out, rh_status status, const char *words);
-void     rh_error_of_peer(rh_error *out, rh_slice encoded);
-void     rh_error_of_caller(rh_error *out, const char *condition, const char *words);
+rh_slice      rh_error_encode(const struct reason *reason, uint8_t *room, size_t n);
+void          rh_error_of_fault(rh_error *out, rh_status status, const char *words);
+struct reason rh_reason_of_fault(rh_status status, const char *words);
+struct reason rh_reason_of_peer(rh_slice encoded);
+struct reason rh_reason_of_caller(const char *condition, const char *words);
+struct reason rh_reason_of_error(const rh_error *error);
+void          rh_reason_keep(struct reason *reason, uint8_t *room, size_t n);
+void          rh_reason_tell(const struct reason *reason, rh_error *out);
 
 /* sasl.c */
 bool rh_sasl_prepare(rh_engine *engine, const rh_engine_opts *opts); /* false: the initial response is too long */
@@ -287,7 +341,8 @@ void rh_sasl_take(rh_engine *engine, rh_slice body);
 void      rh_session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body);
 void      rh_session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh_slice body);
 void      rh_session_fail(struct session *session, rh_status status, const char *words);
-void      rh_session_die(struct session *session, const rh_error *error);
+void      rh_session_die(struct session *session, bool inherits);
+void      rh_session_error(const struct session *session, rh_error *out);
 void      rh_session_reap(struct session *session);
 void      rh_session_due(struct session *session);
 bool      rh_session_say(struct session *session); /* false: no room */
@@ -300,7 +355,8 @@ void         rh_link_take_attach(struct session *session, rh_slice body);
 void         rh_link_take_detach(struct session *session, rh_slice body);
 struct link *rh_link_by_handle(struct session *session, uint32_t handle); /* NULL: none; the session has judged */
 void         rh_link_fail(struct link *link, rh_status status, const char *words);
-void         rh_link_cut_off(struct link *link, const rh_error *error); /* its session is gone */
+void         rh_link_cut_off(struct link *link); /* its session is gone */
+void         rh_link_error(const struct link *link, rh_error *out);
 void         rh_link_reap(struct link *link);
 void         rh_link_due(struct link *link);
 bool         rh_link_say(struct link *link); /* false: no room */

@@ -43,7 +43,7 @@ static bool step(struct link *link, enum link_event event)
 static struct link *link_take_slot(struct session *session, rh_slice name, bool receiver)
 {
     rh_engine   *engine = session->engine;
-    struct link *l      = rh_pool_take(&engine->links);
+    struct link *l      = rh_pool_take(&engine->links, name.n);
     if (l == NULL) return NULL;
     memset((uint8_t *)l + sizeof l->slot, 0, sizeof *l - sizeof l->slot);
     l->session  = session;
@@ -55,7 +55,7 @@ static struct link *link_take_slot(struct session *session, rh_slice name, bool 
     chain_init(&l->queue);
     l->delivery_count = receiver ? 0 : engine->first_id;
     l->name_n         = (uint16_t)name.n;
-    memcpy(l->name, name.p, name.n);
+    memcpy(l->text, name.p, name.n);
     chain_push(&session->links, &l->in_session);
     session->untold++;
     return l;
@@ -66,7 +66,7 @@ static void link_give_slot(struct link *link)
     chain_remove(&link->in_session);
     chain_remove(&link->due);
     chain_remove(&link->ready);
-    if (link->has_handle) link->session->handles_used[link->handle / 8] &= (uint8_t)~(1u << link->handle % 8);
+    if (link->has_handle) bit_clear(link->session->handles_used, link->handle);
     rh_pool_give(&link_engine(link)->links, link);
 }
 
@@ -80,15 +80,17 @@ void rh_link_reap(struct link *link)
 static bool handle_take(struct link *link)
 {
     struct session *session = link->session;
-    for (uint32_t handle = 0; handle <= session->peer_handle_max; handle++) {
-        uint8_t bit = (uint8_t)(1u << handle % 8);
-        if (session->handles_used[handle / 8] & bit) continue;
-        session->handles_used[handle / 8] |= bit;
-        link->handle     = (uint8_t)handle;
-        link->has_handle = true;
-        return true;
-    }
-    return false;
+    uint32_t        handle  = bit_lowest_clear(session->handles_used, session->peer_handle_max);
+    if (handle > session->peer_handle_max) return false;
+    bit_set(session->handles_used, handle);
+    link->handle     = (uint8_t)handle;
+    link->has_handle = true;
+    return true;
+}
+
+static rh_slice name_of(const struct link *link)
+{
+    return rh_slice_of(link->text, link->name_n);
 }
 
 /* A link on its way out has said goodbye, or will before anything new: its name is free. */
@@ -98,31 +100,44 @@ static struct link *link_by_name(struct session *session, rh_slice name, bool re
     {
         struct link *link = CHAIN_OWNER(node, struct link, in_session);
         if (link->receiver != receiver || link->dying) continue;
-        if (rh_slice_equal(rh_slice_of(link->name, link->name_n), name)) return link;
+        if (rh_slice_equal(name_of(link), name)) return link;
     }
     return NULL;
 }
 
 static void link_map(struct link *link, uint32_t handle)
 {
-    link->in_handle                    = (uint16_t)handle;
-    link->has_in                       = true;
-    link->session->in_handles[handle]  = (uint16_t)pool_index(&link_engine(link)->links, link);
+    struct link **way    = &link->session->by_handle[handle % HANDLE_WAYS];
+    link->in_handle      = (uint16_t)handle;
+    link->has_in         = true;
+    link->next_by_handle = *way;
+    *way                 = link;
+    bit_set(link->session->handles_heard, handle);
 }
 
 static void link_unmap(struct link *link)
 {
-    if (link->has_in) link->session->in_handles[link->in_handle] = GONE;
+    struct link **at = &link->session->by_handle[link->in_handle % HANDLE_WAYS];
+    if (!link->has_in) return;
+    while (*at != link) at = &(*at)->next_by_handle;
+    *at          = link->next_by_handle;
     link->has_in = false;
+}
+
+static struct link *link_by_handle(const struct session *session, uint32_t handle)
+{
+    struct link *link = session->by_handle[handle % HANDLE_WAYS];
+    while (link && link->in_handle != handle) link = link->next_by_handle;
+    return link;
 }
 
 /** The link that the peer means. NULL: there is none, and if that is the peer's mistake the session has failed. */
 struct link *rh_link_by_handle(struct session *session, uint32_t handle)
 {
-    uint16_t index = handle < HANDLES ? session->in_handles[handle] : (uint16_t)NONE;
-    if (index < GONE) return pool_at(&session->engine->links, index);
-    if (index == NONE) rh_session_fail(session, RH_E_UNATTACHED_HANDLE, "no link is attached with this handle");
-    return NULL;
+    struct link *link  = link_by_handle(session, handle);
+    bool         heard = link || (handle < HANDLES && bit_is_set(session->handles_heard, handle));
+    if (!heard) rh_session_fail(session, RH_E_UNATTACHED_HANDLE, "no link is attached with this handle");
+    return link;
 }
 
 /* -- attach, ours ------------------------------------------------------------------------------ */
@@ -147,7 +162,7 @@ static rh_status say_attach(struct link *link, const rh_link_opts *opts)
     rh_amqp_attach attach = {
         .has             = RH_HAS_ATTACH_HANDLE | RH_HAS_ATTACH_ROLE | RH_HAS_ATTACH_SND_SETTLE_MODE |
                            RH_HAS_ATTACH_RCV_SETTLE_MODE | RH_HAS_ATTACH_MAX_MESSAGE_SIZE,
-        .name            = rh_slice_of(link->name, link->name_n),
+        .name            = name_of(link),
         .handle          = link->handle,
         .role            = link->receiver,
         .snd_settle_mode = opts->snd_settle_mode,
@@ -276,7 +291,7 @@ void rh_link_take_attach(struct session *session, rh_slice body)
         rh_connection_fail(session->engine, RH_E_PEER_LIMIT, "a handle above our handle-max"); /* [2.7.2] */
         return;
     }
-    if (session->in_handles[attach.handle] < GONE) {
+    if (link_by_handle(session, attach.handle)) {
         rh_session_fail(session, RH_E_HANDLE_IN_USE, "the handle is in use");
         return;
     }
@@ -291,24 +306,36 @@ void rh_link_take_attach(struct session *session, rh_slice body)
 
 /* -- detach ------------------------------------------------------------------------------------ */
 
-static void link_die(struct link *link, bool closed, const rh_error *error)
+/** What its owner is told. */
+void rh_link_error(const struct link *link, rh_error *out)
+{
+    if (link->inherits) rh_session_error(link->session, out);
+    else rh_reason_tell(&link->reason, out);
+}
+
+static void keep_reason(struct link *link)
+{
+    rh_reason_keep(&link->reason, link->text + link->name_n, link->slot.text_n - link->name_n);
+}
+
+static void link_die(struct link *link, bool closed)
 {
     if (link->dying) return;
     link->dying       = true;
     link->gone_closed = closed;
-    if (error != &link->error) link->error = *error;
     rh_deliveries_drop(link, true);
     if (link->deliveries == 0) chain_push(&link_engine(link)->dead_links, &link->dead);
 }
 
 /** Its session or connection is gone: nothing more is said or awaited. */
-void rh_link_cut_off(struct link *link, const rh_error *error)
+void rh_link_cut_off(struct link *link)
 {
+    if (!link->dying) link->inherits = true;
     link->state      = UNATTACHED;
     link->detach_due = link->flow_due = false;
     chain_remove(&link->due);
     link_unmap(link);
-    link_die(link, false, error);
+    link_die(link, false);
     rh_link_reap(link);
 }
 
@@ -316,19 +343,20 @@ void rh_link_cut_off(struct link *link, const rh_error *error)
 void rh_link_fail(struct link *link, rh_status status, const char *words)
 {
     if (link_is_leaving(link)) return;
-    rh_error_of_fault(&link->error, status, words);
+    link->reason     = rh_reason_of_fault(status, words);
     link->say_error  = true;
     link->detach_due = link->detach_closed = true;
     rh_link_due(link);
-    link_die(link, true, &link->error);
+    link_die(link, true);
 }
 
 static void detach_decided(struct link *link, bool closed, const char *condition, const char *description)
 {
-    rh_error_of_caller(&link->error, condition, description);
+    link->reason        = rh_reason_of_caller(condition, description);
     link->say_error     = condition != NULL;
     link->detach_due    = true;
     link->detach_closed = closed;
+    keep_reason(link);
     rh_deliveries_drop(link, false);
     rh_link_due(link);
 }
@@ -361,9 +389,9 @@ static bool answer_first(struct link *link)
 
 static void detach_error(struct link *link, const rh_amqp_detach *detach)
 {
-    rh_error_of_peer(&link->error, detach->error);
-    if (link->refused && link->error.status == RH_OK)
-        rh_error_set(&link->error, RH_E_DETACHED, NULL, "the peer refused the link and did not say why");
+    link->reason = rh_reason_of_peer(detach->error);
+    if (link->refused && link->reason.status == RH_OK)
+        link->reason = (struct reason){ .status = RH_E_DETACHED, .description = rh_str("the peer refused the link and did not say why") };
 }
 
 void rh_link_take_detach(struct session *session, rh_slice body)
@@ -381,7 +409,8 @@ void rh_link_take_detach(struct session *session, rh_slice body)
     }
     step(link, THEY_DETACH);
     link_unmap(link);
-    link_die(link, detach.closed, &link->error);
+    link_die(link, detach.closed);
+    if (!link->told && rh_output_lends(&session->engine->out, session, link)) keep_reason(link);
     rh_link_reap(link);
 }
 
@@ -392,7 +421,7 @@ static bool say_detach(struct link *link)
     rh_amqp_detach detach  = { .has    = RH_HAS_DETACH_HANDLE | RH_HAS_DETACH_CLOSED,
                                .handle = link->handle,
                                .closed = link->detach_closed };
-    if (link->say_error) detach.error = rh_error_encode(&link->error, room, sizeof room);
+    if (link->say_error) detach.error = rh_error_encode(&link->reason, room, sizeof room);
     rh_status status = rh_output_frame(link_engine(link), channel, RH_AMQP_DETACH, &detach);
     if (status == RH_E_TOO_BIG) {
         detach.error = rh_slice_of(NULL, 0);
@@ -433,7 +462,7 @@ rh_session *rh_link_session(const rh_link *handle)
 rh_slice rh_link_name(const rh_link *handle)
 {
     const struct link *link = slot_of(handle);
-    return link ? rh_slice_of(link->name, link->name_n) : rh_slice_of(NULL, 0);
+    return link ? name_of(link) : rh_slice_of(NULL, 0);
 }
 
 bool rh_link_is_receiver(const rh_link *handle)

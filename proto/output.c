@@ -3,19 +3,75 @@
  */
 #include "proto/engine.h"
 
-void rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t segment_count)
+static uint32_t power_of_two_from(uint32_t n)
+{
+    uint32_t power = 64;
+    while (power < n) power <<= 1;
+    return power;
+}
+
+/* A transfer takes two segments and about forty bytes. */
+static uint32_t segment_count(uint32_t bytes)
+{
+    return power_of_two_from(bytes / 64);
+}
+
+static size_t segments_at(uint32_t bytes)
+{
+    return (bytes + sizeof(struct segment) - 1) / sizeof(struct segment) * sizeof(struct segment);
+}
+
+size_t rh_output_size(uint32_t bytes)
+{
+    return segments_at(bytes) + segment_count(bytes) * sizeof(struct segment);
+}
+
+static void place(struct output *out, uint8_t *memory)
+{
+    out->ring     = memory;
+    out->segments = (struct segment *)(void *)(memory + segments_at((uint32_t)out->size));
+}
+
+void rh_output_init(struct output *out, uint32_t bytes, uint8_t *memory)
 {
     memset(out, 0, sizeof *out);
-    out->ring     = ring;
-    out->size     = size;
-    out->segments = segments;
-    out->mask     = segment_count - 1;
+    out->size    = bytes;
+    out->mask    = segment_count(bytes) - 1;
+    out->borrows = memory == NULL;
+    if (memory) place(out, memory);
+}
+
+bool rh_output_borrow(rh_engine *engine)
+{
+    struct output *out = &engine->out;
+    if (RH_LIKELY(out->ring != NULL)) return true;
+    size_t n      = rh_output_size((uint32_t)out->size);
+    void  *memory = engine->handler->on_room ? engine->handler->on_room(engine->user, engine, n) : NULL;
+    if (memory) place(out, memory);
+    out->starved = memory == NULL;
+    return memory != NULL;
+}
+
+void rh_output_give_back(rh_engine *engine)
+{
+    struct output *out = &engine->out;
+    if (!out->borrows || out->ring == NULL || out->first != out->last) return;
+    uint8_t *memory = out->ring;
+    out->ring       = NULL;
+    out->segments   = NULL;
+    if (engine->handler->on_room_back)
+        engine->handler->on_room_back(engine->user, engine, memory, rh_output_size((uint32_t)out->size));
 }
 
 bool rh_output_has_more(const struct output *out)
 {
-    if (out->sasl_sent < out->sasl_allowed) return true;
-    return !out->gate && out->first != out->last && !(out->held && out->first == out->held_at);
+    if (out->first == out->last) return false;
+    return !(out->stopped && out->first == out->stop_at) && !(out->held && out->first == out->held_at);
+}
+
+void rh_output_stop(struct output *out)
+{
+    out->stop_at = out->seal = out->last;
 }
 
 /* -- the ring of bytes ------------------------------------------------------------------------- */
@@ -37,13 +93,16 @@ static rh_slice before_head(const struct output *out)
 
 size_t rh_output_room(const struct output *out)
 {
-    if (output_segments_left(out) < SEGMENTS_SPARE / 2) return 0;
+    if (out->starved || output_segments_left(out) < SEGMENTS_SPARE / 2) return 0;
+    if (out->ring == NULL) return out->size;
     size_t behind = behind_tail(out).n, before = before_head(out).n;
     return behind > before ? behind : before;
 }
 
-uint8_t *rh_output_take(struct output *out, size_t n)
+uint8_t *rh_output_take(rh_engine *engine, size_t n)
 {
+    struct output *out = &engine->out;
+    if (!rh_output_borrow(engine)) return NULL;
     rh_slice region = behind_tail(out);
     if (region.n < n) region = before_head(out);
     return region.n < n ? NULL : out->ring + (region.p - out->ring);
@@ -57,7 +116,7 @@ static struct segment *segment_push(struct output *out)
 /* The segment before, if it is the ring's and nothing separates it from p. */
 static struct segment *segment_before(const struct output *out, const uint8_t *p)
 {
-    if (out->first == out->last || (out->held && out->held_at == out->last)) return NULL;
+    if (out->first == out->last || out->seal == out->last) return NULL;
     struct segment *before = &out->segments[(out->last - 1) & out->mask];
     return before->lent == NULL && before->p + before->n == p ? before : NULL;
 }
@@ -85,28 +144,31 @@ void rh_output_lend(struct output *out, struct delivery *delivery, rh_slice piec
 
 /* -- lending and taking back ------------------------------------------------------------------- */
 
+bool rh_output_lends(const struct output *out, const struct session *session, const struct link *link)
+{
+    for (uint32_t i = out->first; i != out->last; i++) {
+        const struct delivery *lent = out->segments[i & out->mask].lent;
+        if (lent && (link ? lent->link == link : lent->link->session == session)) return true;
+    }
+    return false;
+}
+
 size_t rh_output_pieces(const struct output *out, rh_iov *iov, size_t max)
 {
     size_t count = 0;
-    if (max > 0 && out->sasl_sent < out->sasl_allowed)
-        iov[count++] = (rh_iov){ out->sasl + out->sasl_sent, out->sasl_allowed - out->sasl_sent };
-    if (out->gate) return count;
     for (uint32_t i = out->first; i != out->last && count < max; i++) {
-        if (out->held && i == out->held_at) break;
+        if ((out->stopped && i == out->stop_at) || (out->held && i == out->held_at)) break;
         const struct segment *segment = &out->segments[i & out->mask];
         iov[count++] = (rh_iov){ segment->p, segment->n };
     }
     return count;
 }
 
-static size_t sasl_sent(struct output *out, size_t n)
+/* An initial response may hold a password: it is kept no longer than needed. */
+static void wipe(struct output *out, const struct segment *segment, size_t n)
 {
-    size_t left = out->sasl_allowed - out->sasl_sent;
-    if (n > left) n = left;
-    /* An initial response may hold a password: it is kept no longer than needed. */
-    memset(out->sasl + out->sasl_sent, 0, n);
-    out->sasl_sent += n;
-    return n;
+    memset(out->ring + (segment->p - out->ring), 0, n);
+    if (n == segment->n) out->secrets--;
 }
 
 static void segment_pop(struct output *out, struct segment *segment)
@@ -116,12 +178,13 @@ static void segment_pop(struct output *out, struct segment *segment)
     else out->in_ring--;
 }
 
-void rh_output_sent(struct output *out, size_t n)
+void rh_output_sent(rh_engine *engine, size_t n)
 {
-    n -= sasl_sent(out, n);
+    struct output *out = &engine->out;
     while (n > 0 && out->first != out->last) {
         struct segment *segment = &out->segments[out->first & out->mask];
         size_t          part    = n < segment->n ? n : segment->n;
+        if (RH_UNLIKELY(out->secrets > 0)) wipe(out, segment, part);
         segment->p += part;
         segment->n -= part;
         out->waiting -= part;
@@ -129,14 +192,19 @@ void rh_output_sent(struct output *out, size_t n)
         if (segment->lent == NULL) out->head = (size_t)(segment->p - out->ring);
         if (segment->n == 0) segment_pop(out, segment);
     }
+    rh_output_give_back(engine);
 }
 
-void rh_output_clear(struct output *out)
+void rh_output_clear(rh_engine *engine)
 {
-    while (out->first != out->last) segment_pop(out, &out->segments[out->first & out->mask]);
+    struct output *out = &engine->out;
+    while (out->first != out->last) {
+        struct segment *segment = &out->segments[out->first & out->mask];
+        if (out->secrets > 0) wipe(out, segment, segment->n);
+        segment_pop(out, segment);
+    }
     out->waiting = 0;
-    memset(out->sasl, 0, sizeof out->sasl);
-    out->sasl_n = out->sasl_allowed = out->sasl_sent = 0;
+    rh_output_give_back(engine);
 }
 
 /* -- whole frames ------------------------------------------------------------------------------ */
@@ -149,7 +217,7 @@ static void frame_written(rh_engine *engine, uint16_t channel, uint8_t *frame, s
         /* [2.3] Too large before open has said more: everything from here on waits for the peer's open. */
         if (n > MIN_MAX_FRAME_SIZE && !out->held) {
             out->held    = true;
-            out->held_at = out->last;
+            out->held_at = out->seal = out->last;
         }
         if (n > engine->biggest_sent) engine->biggest_sent = (uint32_t)n;
     }
@@ -175,16 +243,17 @@ static rh_status frame_into(rh_engine *engine, rh_slice region, uint16_t channel
 rh_status rh_output_frame(rh_engine *engine, uint16_t channel, rh_composite_id id, const void *fields)
 {
     struct output *out = &engine->out;
-    if (output_segments_left(out) < 2) return RH_AGAIN;
+    if (!rh_output_borrow(engine) || output_segments_left(out) < 2) return RH_AGAIN;
     bool      empty  = out->in_ring == 0;
     rh_status status = frame_into(engine, behind_tail(out), channel, id, fields);
     if (status == RH_AGAIN) status = frame_into(engine, before_head(out), channel, id, fields);
+    rh_output_give_back(engine); /* where nothing was written */
     return status == RH_AGAIN && empty ? RH_E_SPACE : status;
 }
 
 bool rh_output_encoded(rh_engine *engine, rh_slice body)
 {
-    uint8_t *frame = rh_output_take(&engine->out, RH_FRAME_HEADER + body.n);
+    uint8_t *frame = rh_output_take(engine, RH_FRAME_HEADER + body.n);
     if (frame == NULL || output_segments_left(&engine->out) < 2) return false;
     if (body.n > 0) memcpy(frame + RH_FRAME_HEADER, body.p, body.n);
     frame_written(engine, 0, frame, RH_FRAME_HEADER + body.n);

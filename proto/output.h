@@ -2,13 +2,18 @@
  * output.h: what waits to leave: a ring of bytes that the engine wrote (headers, control frames) and a
  * ring of segments that puts them in order with slices of payloads that stay where they are.
  *
- * SASL bytes have a buffer of their own in front, because everything behind them may be submitted, and
- * encoded, long before the SASL exchange allows it to leave.
+ * What stands behind SASL may be submitted, and encoded, long before the SASL exchange allows it to leave, so there is
+ * a segment at which output stops. Both rings are in one piece of memory: the engine's own, or borrowed while they
+ * hold anything.
  */
 #ifndef RH_PROTO_OUTPUT_H
 #define RH_PROTO_OUTPUT_H
 
 #include "proto/proto.h"
+
+struct delivery;
+struct link;
+struct session;
 
 /* The longest answer that the engine gives to one frame, with room for what a callback adds; input waits
  * until this much is free. */
@@ -24,8 +29,6 @@
 /* Lending more would not make the pipe faster, but a control frame behind it later. */
 #define LENT_BYTES_MAX (256u * 1024u)
 
-#define SASL_BYTES_MAX 640u
-
 struct segment {
     const uint8_t   *p;
     size_t           n;
@@ -33,28 +36,36 @@ struct segment {
 };
 
 struct output {
-    uint8_t        *ring;
-    size_t          size, head, tail; /* bytes [head, tail) wait, over the end if tail < head */
+    uint8_t        *ring;              /* NULL: not borrowed now */
+    size_t          size, head, tail;  /* bytes [head, tail) wait, over the end if tail < head */
     struct segment *segments;
     uint32_t        mask, first, last; /* segments first..last - 1 wait, counted for ever */
     uint32_t        in_ring;           /* how many of them are the ring's */
+    uint32_t        seal;              /* the segment with this number is not put together with the one before */
+    uint32_t        secrets;           /* how many segments, from the first, are of SASL: wiped when they have left */
     size_t          waiting;           /* bytes in all of them */
-    bool            gate;              /* shut until SASL is done */
+    bool            stopped;           /* from segment stop_at on everything waits for SASL */
     bool            held;              /* [2.3] from segment held_at on everything waits for the peer's open */
-    uint32_t        held_at;
-    size_t          sasl_n, sasl_allowed, sasl_sent;
-    uint8_t         sasl[SASL_BYTES_MAX];
+    uint32_t        stop_at, held_at, sasl_end;
+    bool            borrows;           /* the rings are its owner's */
+    bool            starved;           /* and the owner had none when one was needed */
+    rh_time         ask_at;            /* when to ask again */
 };
 
-void     rh_output_init(struct output *out, uint8_t *ring, size_t size, struct segment *segments, uint32_t count);
-bool     rh_output_has_more(const struct output *out); /* something may leave now */
-size_t   rh_output_room(const struct output *out);     /* the longest frame that fits */
-uint8_t *rh_output_take(struct output *out, size_t n); /* n bytes of the ring, not yet used; NULL: no room */
+size_t   rh_output_size(uint32_t bytes);                                  /* of both rings */
+void     rh_output_init(struct output *out, uint32_t bytes, uint8_t *memory); /* NULL: borrows */
+bool     rh_output_borrow(rh_engine *engine);                             /* false: the owner has none now */
+void     rh_output_give_back(rh_engine *engine);                          /* if nothing waits */
+bool     rh_output_has_more(const struct output *out);                    /* something may leave now */
+size_t   rh_output_room(const struct output *out);                        /* the longest frame that fits */
+uint8_t *rh_output_take(rh_engine *engine, size_t n);                     /* n bytes of the ring, not yet used; NULL: no room */
 void     rh_output_commit(struct output *out, uint8_t *p, size_t n);
+void     rh_output_stop(struct output *out);                              /* what follows is behind the stop */
 void     rh_output_lend(struct output *out, struct delivery *delivery, rh_slice piece);
+bool     rh_output_lends(const struct output *out, const struct session *session, const struct link *link); /* NULL: any of the session's */
 size_t   rh_output_pieces(const struct output *out, rh_iov *iov, size_t max);
-void     rh_output_sent(struct output *out, size_t n);
-void     rh_output_clear(struct output *out);
+void     rh_output_sent(rh_engine *engine, size_t n);
+void     rh_output_clear(rh_engine *engine);
 
 static inline uint32_t output_segments_left(const struct output *out)
 {

@@ -362,22 +362,24 @@ enum { RH_SASL_CODE_OK = 0, RH_SASL_CODE_AUTH = 1, RH_SASL_CODE_SYS = 2, RH_SASL
 
 /**
  * Everything is copied at init; zero means the default. The cost of a slot in the arena stands behind
- * each count (rh_engine_size() is exact).
+ * each count (rh_engine_size() is exact). Slots can also be lent later: RH_NO_SLOTS, rh_engine_lend().
  */
 typedef struct rh_engine_opts {
     size_t   size;             /* filled by RH_ENGINE_OPTS */
     bool     server;           /* waits for headers, offers SASL, answers open and begin by itself */
     bool     pipeline;         /* client: SASL, open and all that follows leave without waiting for answers */
-    uint16_t channel_max;      /* announced; never above sessions - 1, which is the default */
+    uint16_t channel_max;      /* announced; default sessions - 1, or 255 when those are lent */
     rh_slice container_id;     /* default "ringhub" */
     rh_slice hostname;         /* open.hostname and sasl-init.hostname; absent: null */
     uint32_t max_frame_size;   /* announced, 512 to 2^30; default 65,536 */
     uint32_t idle_time_out_ms; /* announced; default 60,000; RH_NO_IDLE_TIME_OUT announces none and waits for ever */
     uint32_t incoming_window;  /* frames; for sessions that the peer begins; default 2,048 */
-    uint32_t sessions;         /* default 8;   1,472 bytes each */
-    uint32_t links;            /* default 16;  1,472 bytes each */
-    uint32_t deliveries;       /* outgoing, queued or unsettled; default 256; 320 bytes each */
-    uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096 */
+    uint32_t sessions;         /* default 8;   640 bytes each */
+    uint32_t links;            /* default 16;  960 bytes each */
+    uint32_t deliveries;       /* outgoing, queued or unsettled; default 256; 256 bytes each */
+    uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096; half as much again
+                                  for its bookkeeping */
+    bool     output_lent;      /* that ring is not in the arena but borrowed while it is in use: on_room */
     uint32_t first_id;         /* where transfer ids, delivery ids and delivery counts start; tests start near 2^32 */
     rh_slice properties;       /* of open: a whole encoded map; absent: null */
     rh_sasl  sasl;             /* client: the mechanism. Server: RH_SASL_NONE speaks without SASL, any other offers all four */
@@ -387,6 +389,7 @@ typedef struct rh_engine_opts {
 
 #define RH_ENGINE_OPTS(...)  (&(rh_engine_opts){ .size = sizeof(rh_engine_opts), __VA_ARGS__ })
 #define RH_NO_IDLE_TIME_OUT  UINT32_MAX
+#define RH_NO_SLOTS          UINT32_MAX /* for sessions, links, deliveries: none in the arena */
 
 /** What became of a sent delivery. Only RH_UNKNOWN leaves open whether the peer has it. */
 typedef enum rh_outcome_kind {
@@ -472,6 +475,13 @@ typedef struct rh_engine_handler {
      * heartbeat. It may hold credentials: print it with rh_performative_print(), which does not show
      * those of SASL. Do nothing but look. */
     void (*on_frame)(void *user, rh_engine *, bool outgoing, uint8_t type, uint16_t channel, rh_slice body);
+
+    /* With output_lent: lends n bytes, aligned for any type, for the output ring; always the same n. They come back by
+     * on_room_back as soon as nothing waits to leave, so that an idle connection holds none. NULL: there is none
+     * now; then nothing is written and no input taken, and the next tick asks again. Both come from any call of the
+     * engine that writes, a client's rh_engine_init() included. Do nothing but lend and take back. */
+    void *(*on_room)(void *user, rh_engine *, size_t n);
+    void  (*on_room_back)(void *user, rh_engine *, void *room, size_t n);
 } rh_engine_handler;
 
 /** The bytes that an engine of these options needs, to the byte. 0: the options contradict themselves. */
@@ -483,10 +493,34 @@ RH_API size_t rh_engine_size(const rh_engine_opts *opts);
  * handler must outlive the engine. A client's headers, SASL and open are ready for output at once, and
  * sessions, links and deliveries may be submitted at once: they leave as soon as the peer allows.
  *
- * NULL: too small, options out of range, or an open larger than the 512 bytes that every peer takes
- * before sizes are agreed [2.3].
+ * NULL: too small, options out of range, an open larger than the 512 bytes that every peer takes
+ * before sizes are agreed [2.3], or a client's on_room that lent nothing.
  */
 RH_API rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *opts, const rh_engine_handler *handler, void *user);
+
+/** Slots for an engine. */
+typedef struct rh_engine_slots {
+    uint32_t sessions, links, deliveries;
+    uint32_t text; /* bytes a link for its name and the words of its end, which are cut to what the name leaves when they have
+                      to be kept; at most 640, which is the default */
+} rh_engine_slots;
+
+/** The bytes that rh_engine_lend() needs for these, to the byte. 0: too many. */
+RH_API size_t rh_engine_slots_size(const rh_engine_slots *slots);
+
+/**
+ * Gives an engine more slots, at any time, in callbacks too. They are for whoever needs one next, not for a certain link;
+ * a link takes one that has room for its name. memory is aligned for any type and the engine's until it is reclaimed or
+ * the engine's own memory is given back. RH_E_ARGUMENT: n is below rh_engine_slots_size().
+ */
+RH_API RH_NODISCARD rh_status rh_engine_lend(rh_engine *engine, void *memory, size_t n, const rh_engine_slots *slots);
+
+/**
+ * Takes back what was lent. Handles of what was in it must not be used any more, not even to be refused. RH_AGAIN:
+ * something is still in it; a link is until both sides have detached, a delivery until its outcome was told, and
+ * what is in it inside the callback that tells its end. RH_E_ARGUMENT: the engine does not have it.
+ */
+RH_API rh_status rh_engine_reclaim(rh_engine *engine, void *memory);
 
 /**
  * The size of the frame that starts at bytes, or of a protocol header (8). 0: more bytes are needed to
@@ -583,7 +617,7 @@ typedef struct rh_session_opts {
 
 /**
  * Begins a session [2.5.1]. Links may be attached at once. opts may be NULL.
- * RH_E_LIMIT: no slot, or the peer's channel-max. RH_AGAIN: no room in the output ring.
+ * RH_E_LIMIT: no slot, or a channel-max, ours or the peer's. RH_AGAIN: no room in the output ring.
  * RH_E_STATE: the connection is closing.
  */
 RH_API RH_NODISCARD rh_status rh_session_begin(rh_engine *engine, const rh_session_opts *opts, void *user, rh_session **out);
@@ -625,7 +659,7 @@ typedef struct rh_link_opts {
 } rh_link_opts;
 
 /**
- * Attaches a link [2.6.3]. RH_E_LIMIT: no slot, or the peer's handle-max. RH_AGAIN: no room in the output
+ * Attaches a link [2.6.3]. RH_E_LIMIT: no slot with room for its name, or the peer's handle-max. RH_AGAIN: no room in the output
  * ring now. RH_E_SPACE: the attach is larger than the ring, RH_E_TOO_BIG: than the peer's frames.
  * RH_E_CONFLICT: the name is in use in this direction. RH_E_STATE: the session is ending.
  */

@@ -1,6 +1,6 @@
 /**
  * sasl.c: the SASL layer of both roles [5.3]. It is a short exchange of small frames before the AMQP header,
- * written into a buffer of its own (output.h), so that a client can have everything behind it ready.
+ * at which the output stops until the peer has answered, so that a client can have everything behind it ready.
  */
 #include "proto/engine.h"
 
@@ -15,25 +15,31 @@ static const char *const mechanisms[] = {
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
-static void say_header(struct output *out)
+/* Nothing but SASL is in the ring so far, or will be put in front of it. */
+static bool say_bytes(rh_engine *engine, const uint8_t *bytes, size_t n)
 {
-    memcpy(out->sasl + out->sasl_n, sasl_header, sizeof sasl_header);
-    out->sasl_n += sizeof sasl_header;
+    struct output *out = &engine->out;
+    uint8_t       *p   = rh_output_take(engine, n);
+    if (p == NULL) return false;
+    memcpy(p, bytes, n);
+    rh_output_commit(out, p, n);
+    out->secrets = out->last - out->first;
+    return true;
+}
+
+static bool say_header(rh_engine *engine)
+{
+    return say_bytes(engine, sasl_header, sizeof sasl_header);
 }
 
 static bool say_frame(rh_engine *engine, rh_composite_id id, const void *fields)
 {
-    struct output *out   = &engine->out;
-    uint8_t       *frame = out->sasl + out->sasl_n;
-    size_t         room  = sizeof out->sasl - out->sasl_n;
-    if (room > MIN_MAX_FRAME_SIZE) room = MIN_MAX_FRAME_SIZE; /* [5.3.1] no SASL frame is longer */
-    if (room < RH_FRAME_HEADER) return false;
-    rh_enc e = rh_enc_of(frame + RH_FRAME_HEADER, room - RH_FRAME_HEADER);
+    uint8_t frame[MIN_MAX_FRAME_SIZE]; /* [5.3.1] no SASL frame is longer */
+    rh_enc  e = rh_enc_of(frame + RH_FRAME_HEADER, sizeof frame - RH_FRAME_HEADER);
     if (!rh_composite_encode(&e, id, fields)) return false;
     size_t n = RH_FRAME_HEADER + rh_enc_size(&e);
     rh_frame_put(frame, (uint32_t)n, RH_FRAME_SASL, 0);
-    out->sasl_n += n;
-    return true;
+    return say_bytes(engine, frame, n);
 }
 
 static void say_mechanisms(rh_engine *engine)
@@ -75,12 +81,12 @@ bool rh_sasl_prepare(rh_engine *engine, const rh_engine_opts *opts)
         return true;
     }
     engine->sasl_state = SASL_HEADER;
-    out->gate          = !(opts->pipeline && !opts->server);
     if (opts->server) return true;
-    say_header(out);
-    out->sasl_allowed = out->sasl_n;
+    if (!say_header(engine)) return false;
+    rh_output_stop(out);
+    out->stopped = !opts->pipeline;
     if (!say_init(engine, opts)) return false;
-    if (opts->pipeline) out->sasl_allowed = out->sasl_n;
+    out->sasl_end = out->seal = out->last;
     return true;
 }
 
@@ -89,24 +95,24 @@ bool rh_sasl_prepare(rh_engine *engine, const rh_engine_opts *opts)
 /* Nothing of AMQP is spoken yet, so there is no close: what is written is flushed and that is the end. */
 static void give_up(rh_engine *engine, rh_status status, const char *words)
 {
+    struct output *out = &engine->out;
     engine->sasl_state = SASL_FAILED;
-    engine->out.gate   = true; /* what waits behind SASL never leaves */
+    /* What waits behind SASL never leaves. A server has nothing there. */
+    if (!engine->server && !out->stopped) {
+        out->stopped = true;
+        out->stop_at = out->secrets > 0 ? out->sasl_end : out->first;
+    }
     rh_connection_lost(engine, status, words);
 }
 
 void rh_sasl_take_header(rh_engine *engine, rh_slice header)
 {
-    struct output *out = &engine->out;
-    if (engine->server) say_header(out); /* [2.2] also the answer to a header that is not ours */
+    if (engine->server) say_header(engine); /* [2.2] also the answer to a header that is not ours */
     if (memcmp(header.p, sasl_header, sizeof sasl_header) != 0) {
-        if (engine->server) out->sasl_allowed = out->sasl_n;
         give_up(engine, RH_E_HEADER, "the peer does not speak SASL for AMQP 1.0");
         return;
     }
-    if (engine->server) {
-        say_mechanisms(engine);
-        out->sasl_allowed = out->sasl_n;
-    }
+    if (engine->server) say_mechanisms(engine);
     engine->sasl_state = engine->server ? SASL_INIT : SASL_MECHANISMS;
 }
 
@@ -131,8 +137,8 @@ static void take_mechanisms(rh_engine *engine, rh_slice body)
         give_up(engine, RH_E_SASL, "the service does not offer the SASL mechanism asked for");
         return;
     }
-    engine->out.sasl_allowed = engine->out.sasl_n;
-    engine->sasl_state       = SASL_OUTCOME;
+    engine->out.stop_at = engine->out.sasl_end;
+    engine->sasl_state  = SASL_OUTCOME;
 }
 
 static void take_outcome(rh_engine *engine, rh_slice body)
@@ -150,8 +156,8 @@ static void take_outcome(rh_engine *engine, rh_slice body)
         give_up(engine, RH_E_SASL, fields.code <= RH_SASL_CODE_SYS_TEMP ? words[fields.code] : "the service refused SASL");
         return;
     }
-    engine->sasl_state = SASL_DONE;
-    engine->out.gate   = false;
+    engine->sasl_state  = SASL_DONE;
+    engine->out.stopped = false;
 }
 
 static bool is_known(rh_slice mechanism)
@@ -173,13 +179,8 @@ static void take_init(rh_engine *engine, rh_slice body)
     }
     if (engine->state == CONN_END) return; /* closed by the callback */
     say_frame(engine, RH_AMQP_SASL_OUTCOME, &outcome);
-    engine->out.sasl_allowed = engine->out.sasl_n;
-    if (outcome.code == RH_SASL_CODE_OK) {
-        engine->sasl_state = SASL_DONE;
-        engine->out.gate   = false;
-    } else {
-        give_up(engine, RH_E_SASL, "the client's credentials were refused");
-    }
+    if (outcome.code == RH_SASL_CODE_OK) engine->sasl_state = SASL_DONE;
+    else give_up(engine, RH_E_SASL, "the client's credentials were refused");
 }
 
 /* Who may say what, in which state; a challenge has no answer in the mechanisms that we know. */

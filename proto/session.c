@@ -63,11 +63,14 @@ static bool step(struct session *session, enum session_event event)
 
 static struct session *session_take_slot(rh_engine *engine)
 {
-    struct session *s = rh_pool_take_lowest(&engine->sessions);
+    uint32_t        channel = bit_lowest_clear(engine->channels_used, engine->channel_max);
+    struct session *s       = channel <= engine->channel_max ? rh_pool_take(&engine->sessions, 0) : NULL;
     if (s == NULL) return NULL;
     memset((uint8_t *)s + sizeof s->slot, 0, sizeof *s - sizeof s->slot);
     s->engine  = engine;
-    s->channel = (uint16_t)pool_index(&engine->sessions, s);
+    s->channel = (uint16_t)channel;
+    bit_set(engine->channels_used, channel);
+    chain_init(&s->in_engine);
     chain_init(&s->due);
     chain_init(&s->dead);
     chain_init(&s->links);
@@ -78,26 +81,41 @@ static struct session *session_take_slot(rh_engine *engine)
     s->peer_handle_max  = HANDLES - 1;
     s->window           = engine->window;
     s->next_outgoing_id = s->initial_outgoing_id = s->next_delivery_id = engine->first_id;
-    memset(s->in_handles, 0xff, sizeof s->in_handles);
+    chain_push(&engine->begun, &s->in_engine);
     return s;
+}
+
+static void session_give_slot(struct session *session)
+{
+    bit_clear(session->engine->channels_used, session->channel);
+    chain_remove(&session->in_engine);
+    chain_remove(&session->due);
+    rh_pool_give(&session->engine->sessions, session);
 }
 
 static struct session *session_by_channel(const rh_engine *engine, uint16_t channel)
 {
-    uint16_t index = engine->channels[channel];
-    return index >= GONE ? NULL : pool_at(&engine->sessions, index);
+    struct session *session = engine->by_channel[channel % CHANNEL_WAYS];
+    while (session && session->in_channel != channel) session = session->next_by_channel;
+    return session;
 }
 
 static void session_map(struct session *session, uint16_t channel)
 {
-    session->engine->channels[channel] = session->channel;
-    session->in_channel                = channel;
-    session->has_in                    = true;
+    struct session **way     = &session->engine->by_channel[channel % CHANNEL_WAYS];
+    session->in_channel      = channel;
+    session->has_in          = true;
+    session->next_by_channel = *way;
+    *way                     = session;
+    bit_set(session->engine->channels_heard, channel);
 }
 
 static void session_unmap(struct session *session)
 {
-    if (session->has_in) session->engine->channels[session->in_channel] = GONE;
+    struct session **at = &session->engine->by_channel[session->in_channel % CHANNEL_WAYS];
+    if (!session->has_in) return;
+    while (*at != session) at = &(*at)->next_by_channel;
+    *at             = session->next_by_channel;
     session->has_in = false;
 }
 
@@ -105,8 +123,7 @@ static void session_unmap(struct session *session)
 void rh_session_reap(struct session *session)
 {
     if (!session->told || session->state != UNMAPPED || session->end_due || !chain_is_empty(&session->links)) return;
-    chain_remove(&session->due);
-    rh_pool_give(&session->engine->sessions, session);
+    session_give_slot(session);
 }
 
 /* -- begin ------------------------------------------------------------------------------------- */
@@ -141,7 +158,7 @@ rh_status rh_session_begin(rh_engine *engine, const rh_session_opts *opts, void 
     if (opts && opts->handle_max && opts->handle_max < session->handle_max) session->handle_max = opts->handle_max;
     session->user    = user;
     rh_status status = session->channel > engine->peer.channel_max ? RH_E_LIMIT : say_begin(session, NULL);
-    if (status) rh_pool_give(&engine->sessions, session);
+    if (status) session_give_slot(session);
     else *out = slot_handle(session);
     return status;
 }
@@ -153,10 +170,19 @@ static void begin_fields(struct session *session, const rh_amqp_begin *begin)
     session->peer_handle_max  = begin->handle_max < HANDLES - 1 ? begin->handle_max : HANDLES - 1;
 }
 
+static struct session *session_by_our_channel(rh_engine *engine, uint16_t channel)
+{
+    CHAIN_EACH(node, &engine->begun)
+    {
+        struct session *session = CHAIN_OWNER(node, struct session, in_engine);
+        if (session->channel == channel) return session;
+    }
+    return NULL;
+}
+
 static void begin_answered(rh_engine *engine, uint16_t channel, const rh_amqp_begin *begin)
 {
-    bool            known   = begin->remote_channel < engine->sessions.touched;
-    struct session *session = known ? pool_at(&engine->sessions, begin->remote_channel) : NULL;
+    struct session *session = session_by_our_channel(engine, begin->remote_channel);
     if (session == NULL || session->state != BEGIN_SENT) {
         rh_connection_fail(engine, RH_E_NOT_ALLOWED, "a begin answers a channel on which none was asked for");
         return;
@@ -180,7 +206,7 @@ static void begin_asked(rh_engine *engine, uint16_t channel, const rh_amqp_begin
     begin_fields(session, begin);
     step(session, THEY_BEGIN);
     if (session->channel > engine->peer.channel_max || say_begin(session, &channel) != RH_OK) {
-        rh_pool_give(&engine->sessions, session); /* nobody was told of it, so nobody is told of its end */
+        session_give_slot(session); /* nobody was told of it, so nobody is told of its end */
         rh_connection_fail(engine, RH_E_LIMIT, "no channel for the answer");
         return;
     }
@@ -199,13 +225,25 @@ void rh_session_take_begin(rh_engine *engine, uint16_t channel, rh_slice body)
 
 /* -- end --------------------------------------------------------------------------------------- */
 
-/** Every link of it dies, then it: told by rh_engine_tell(). */
-void rh_session_die(struct session *session, const rh_error *error)
+/** What its owner is told. */
+void rh_session_error(const struct session *session, rh_error *out)
+{
+    if (session->inherits) *out = session->engine->error;
+    else rh_reason_tell(&session->reason, out);
+}
+
+static void keep_reason(struct session *session)
+{
+    rh_reason_keep(&session->reason, session->text, session->slot.text_n);
+}
+
+/** Every link of it dies, then it: told by rh_engine_tell(). Inherits: because the connection does. */
+void rh_session_die(struct session *session, bool inherits)
 {
     if (session->dying) return;
-    session->dying = true;
-    if (error != &session->error) session->error = *error;
-    CHAIN_EACH(node, &session->links) rh_link_cut_off(CHAIN_OWNER(node, struct link, in_session), &session->error);
+    session->dying    = true;
+    session->inherits = inherits;
+    CHAIN_EACH(node, &session->links) rh_link_cut_off(CHAIN_OWNER(node, struct link, in_session));
     if (session->untold == 0) chain_push(&session->engine->dead_sessions, &session->dead);
 }
 
@@ -214,9 +252,10 @@ rh_status rh_session_end(rh_session *handle, const char *condition, const char *
     struct session *session = slot_of(handle);
     if (session == NULL || session->dying || session->end_due) return RH_E_STATE;
     if (session->state != MAPPED && session->state != BEGIN_SENT) return RH_E_STATE;
-    rh_error_of_caller(&session->error, condition, description);
+    session->reason    = rh_reason_of_caller(condition, description);
     session->say_error = condition != NULL;
     session->end_due   = true;
+    keep_reason(session);
     CHAIN_EACH(node, &session->links) rh_deliveries_drop(CHAIN_OWNER(node, struct link, in_session), false);
     rh_session_due(session);
     return RH_OK;
@@ -226,24 +265,25 @@ rh_status rh_session_end(rh_session *handle, const char *condition, const char *
 void rh_session_fail(struct session *session, rh_status status, const char *words)
 {
     if (session->state != MAPPED || session->dying) return;
-    rh_error_of_fault(&session->error, status, words);
+    session->reason    = rh_reason_of_fault(status, words);
     session->say_error = true;
     session->end_due   = true;
     rh_session_due(session);
-    rh_session_die(session, &session->error);
+    rh_session_die(session, false);
 }
 
 static void take_end(struct session *session, rh_slice body)
 {
     rh_amqp_end end;
     if (!rh_connection_decode(session->engine, RH_AMQP_END, body, &end)) return;
-    if (!session->dying) rh_error_of_peer(&session->error, end.error);
+    if (!session->dying) session->reason = rh_reason_of_peer(end.error);
     session->say_error = false;
     if (session->state == MAPPED) session->end_due = true; /* ours is the answer, or was on its way already */
     step(session, THEY_END);
     session_unmap(session);
     if (session->end_due) rh_session_due(session);
-    rh_session_die(session, &session->error);
+    rh_session_die(session, false);
+    if (!session->told && rh_output_lends(&session->engine->out, session, NULL)) keep_reason(session);
     rh_session_reap(session);
 }
 
@@ -253,7 +293,7 @@ static bool say_end(struct session *session)
     if (!session->end_due || session->state == BEGIN_SENT) return true;
     uint8_t     room[700];
     rh_amqp_end end = { .has = 0 };
-    if (session->say_error) end.error = rh_error_encode(&session->error, room, sizeof room);
+    if (session->say_error) end.error = rh_error_encode(&session->reason, room, sizeof room);
     rh_status status = rh_output_frame(session->engine, session->channel, RH_AMQP_END, &end);
     if (status == RH_E_TOO_BIG) {
         end.error = rh_slice_of(NULL, 0);
@@ -404,7 +444,7 @@ void rh_session_take(rh_engine *engine, uint16_t channel, rh_composite_id id, rh
     struct session *session = session_by_channel(engine, channel);
     if (session == NULL) {
         /* Goodbyes cross: what belongs to a session that has just ended is late, not wrong. */
-        bool late = engine->channels[channel] == GONE && id != RH_AMQP_ATTACH && id != RH_AMQP_TRANSFER;
+        bool late = bit_is_set(engine->channels_heard, channel) && id != RH_AMQP_ATTACH && id != RH_AMQP_TRANSFER;
         if (!late) rh_connection_fail(engine, RH_E_NOT_ALLOWED, "there is no session on this channel");
         return;
     }
