@@ -60,6 +60,8 @@ help:
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench-codec  the codec beside its floors and qpid-proton"
 	@echo "make bench-engine  two engines back to back, beside qpid-proton's"
+	@echo "make bench-connect  round trips to the first accepted event, beside rivals"
+	@echo "make bench-memory  what an idle connection costs, beside rivals"
 	@echo "make install    PREFIX=$(PREFIX)"
 
 # --- objects ------------------------------------------------------------------------------------

@@ -107,4 +107,29 @@ bench-stream: packages-bench-wire
 	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
 	@$(BUILD)/bench/stream $(BUILD) $(if $(FULL),full)
 
+$(BUILD)/bench/delay: $(BUILD)/bench/objects/delay.o
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^
+
+$(BUILD)/bench/connect: $(BUILD)/bench/objects/connect.o $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+$(BUILD)/bench/memory: $(patsubst %,$(BUILD)/bench/objects/%.o,memory footprint) $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+.PHONY: bench-connect bench-memory
+bench-connect: packages-bench
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/delay $(BUILD)/bench/connect
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/connect $(BUILD)
+
+bench-memory: packages-bench
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/memory
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/memory $(BUILD)
+
 -include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)
