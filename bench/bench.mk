@@ -132,4 +132,16 @@ bench-memory: packages-bench
 	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
 	@$(BUILD)/bench/memory $(BUILD)
 
+# Every round's samples are merged, and the curve is drawn from them.
+$(BUILD)/bench/latency: $(BUILD)/bench/objects/latency.o $(BUILD)/bench/objects/samples.o $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+.PHONY: bench-latency
+bench-latency: packages-bench-wire
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(FLOORS:%=$(BUILD)/bench/floor/%) $(BUILD)/bench/latency
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/latency $(BUILD) $(if $(FULL),full)
+
 -include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)
