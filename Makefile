@@ -58,10 +58,9 @@ help:
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
-	@echo "make bench-codec  the codec beside its floors and qpid-proton"
-	@echo "make bench-engine  two engines back to back, beside qpid-proton's"
-	@echo "make bench-connect  round trips to the first accepted event, beside rivals"
-	@echo "make bench-memory  what an idle connection costs, beside rivals"
+	@echo "make bench      every bench beside floors and rivals, and the goal table: 10 minutes (FULL=1: all sizes, much longer)"
+	@echo "make bench-X    one of them: codec engine stream latency tls connect memory"
+	@echo "make bench-results  the last run's table and plots into bench/RESULTS.md"
 	@echo "make install    PREFIX=$(PREFIX)"
 
 # --- objects ------------------------------------------------------------------------------------

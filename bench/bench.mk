@@ -107,41 +107,19 @@ bench-stream: packages-bench-wire
 	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
 	@$(BUILD)/bench/stream $(BUILD) $(if $(FULL),full)
 
-$(BUILD)/bench/delay: $(BUILD)/bench/objects/delay.o
-	@echo "  link $@"
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^
+# --- all of it, and what people look at -----------------------------------------------------------
 
-$(BUILD)/bench/connect: $(BUILD)/bench/objects/connect.o $(CONDUCTOR)
-	@echo "  link $@"
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+BENCHES = bench-codec bench-engine bench-stream
+PACKAGES_bench-results = jq gnuplot-nox fonts-dejavu-core
 
-$(BUILD)/bench/memory: $(patsubst %,$(BUILD)/bench/objects/%.o,memory footprint) $(CONDUCTOR)
-	@echo "  link $@"
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+# Every part, then the goal table; plots and a RESULTS.md of this run are in $(BUILD)/bench.
+.PHONY: bench bench-results
+bench: packages-bench-results
+	@for part in $(BENCHES); do echo; echo "== $$part"; $(MAKE) --no-print-directory $$part || exit; done
+	@echo; echo "== goals"; bench/results.sh $(BUILD)/bench $(BUILD)/bench
 
-.PHONY: bench-connect bench-memory
-bench-connect: packages-bench
-	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/delay $(BUILD)/bench/connect
-	@tests/interop/packages.sh
-	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
-	@$(BUILD)/bench/connect $(BUILD)
-
-bench-memory: packages-bench
-	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/memory
-	@tests/interop/packages.sh
-	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
-	@$(BUILD)/bench/memory $(BUILD)
-
-# Every round's samples are merged, and the curve is drawn from them.
-$(BUILD)/bench/latency: $(BUILD)/bench/objects/latency.o $(BUILD)/bench/objects/samples.o $(CONDUCTOR)
-	@echo "  link $@"
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
-
-.PHONY: bench-latency
-bench-latency: packages-bench-wire
-	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(FLOORS:%=$(BUILD)/bench/floor/%) $(BUILD)/bench/latency
-	@tests/interop/packages.sh
-	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
-	@$(BUILD)/bench/latency $(BUILD) $(if $(FULL),full)
+# The last run's, into the tree.
+bench-results: packages-bench-results
+	@bench/results.sh $(BUILD)/bench bench
 
 -include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)

@@ -1,0 +1,65 @@
+#!/bin/sh
+# results.sh FROM TO: the goal table on stdout; TO/RESULTS.md and TO/plots/*.svg and *.png from what the benches left in FROM.
+set -eu
+from=$1 to=$2
+here=$(dirname "$0")/results
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$to/plots"
+rm -f "$to"/plots/*.svg "$to"/plots/*.png
+
+ask() { # program.jq option... : asks it of every report
+    program=$1
+    shift
+    jq -rs -L "$here" "$@" -f "$here/$program" "$from"/*.json
+}
+
+# Twice the same picture. Nothing is drawn, and nobody minds, when the figures are not there.
+draw() { # bars|lines name
+    test -s "$work/$2.gp" || return 0
+    for kind in svg png; do
+        font=sans-serif size=1000 small=13 middle=14 large=19
+        test $kind = svg || font='DejaVu Sans' small=10 middle=11 large=17
+        terminal="svg size 1000, height font '$font,$middle' background '#ffffff'"
+        test $kind = svg || terminal="pngcairo size 1000, height font '$font,$middle' background '#ffffff'"
+        gnuplot -e "load '$work/$2.gp'; height = '$1' eq 'bars' ? 92 + 24 * lines : 480;
+            font_title = '$font,$large'; font_head = '$font:Bold,$middle'; font_small = '$font,$small';
+            set terminal $terminal; set output '$to/plots/$2.$kind'" "$here/$1.gp"
+    done
+}
+
+bars() { # name bench key title unit below
+    ask bars.jq --arg bench "$2" --arg key "$3" --arg title "$4" --arg unit "$5" --arg below "$6" > "$work/$1.gp"
+    draw bars "$1"
+}
+
+lines() { # name title below x-label y-label x-tics, points on stdin
+    jq -r -L "$here" --arg title "$2" --arg below "$3" --arg x_label "$4" --arg y_label "$5" --arg x_tics "$6" -f "$here/lines.jq" > "$work/$1.gp"
+    draw lines "$1"
+}
+
+timed='median of the rounds, thin line from least to most' counted='counted by callgrind'
+bars codec codec value 'Codec: time an event' ns "less is better; $timed"
+bars codec-instructions codec Ir_per_event 'Codec: instructions an event' Ir "less is better; $counted"
+bars engine engine Ir_per_event 'Engine: instructions an event, with framing and settlement' Ir "less is better; $counted"
+bars stream-cpu stream cpu_s_per_M 'Stream over loopback: CPU seconds of the client for a million events' s "less is better; $timed"
+bars stream-rate stream value 'Stream over loopback, one connection: events a second' /s "more is better; $timed"
+bars connect connect value 'From nothing to the first accepted event: round trips, TCP included' '' "less is better; $timed"
+bars memory memory value 'An idle connection with session, $cbs pair and link: bytes of heap' B 'less is better; slope from 1 to 1,001 connections'
+
+# Only a full run has several sizes.
+for way in send receive; do
+    ask sizes.jq --arg way $way | lines "size-$way" "Stream over loopback, $way: throughput over event size" 'megabytes of bodies a second, plain TCP, one connection; more is better' \
+        'bytes of body' 'MB/s' "'100 B' 100, '1 KiB' 1024, '64 KiB' 65536"
+done
+
+curve=$from/latency-curve.csv
+test ! -s "$curve" || cut -d, -f1 "$curve" | sed 1d | awk '!seen[$0]++' | while read -r task; do
+    jq -Rn --arg task "$task" '[ inputs | split(",") | select(.[0] == $task)
+            | { who: .[1], x: (100 / (100 - (.[2] | tonumber))), y: (.[3] | tonumber) } ]' "$curve" |
+        lines "latency-$(echo "$task" | tr -cs 'a-zA-Z0-9\n' -)" "Latency by percentile: $task" 'microseconds; less is better; every point has at least 100 samples beyond it' \
+            percentile us "'p50' 2, 'p75' 4, 'p90' 10, 'p99' 100, 'p99.9' 1000, 'p99.99' 10000, 'p99.999' 100000"
+done
+
+ask table.jq
+ask markdown.jq --rawfile misses "$here/../misses.md" --argjson plots "$(cd "$to" && ls plots/*.svg 2>/dev/null | jq -R . | jq -s .)" > "$to/RESULTS.md"

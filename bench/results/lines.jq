@@ -1,0 +1,26 @@
+# What lines.gp draws. Input: points { who, x, y }, those of one line in order.
+#   --arg title T --arg below B --arg x_label X --arg y_label Y --arg x_tics "'50 %' 2, .." (empty: gnuplot's own)
+include "rows";
+
+def grouped: reduce .[] as $point ([]; if any(.[]; .who == $point.who) then map(if .who == $point.who then .points += [$point] else . end)
+                                      else . + [ { who: $point.who, points: [$point] } ] end);
+
+# Lines that end close together would write over each other: each name is pushed up until it is free of the one below.
+def apart($step): sort_by(.at)
+    | reduce range(1; length) as $i (.; .[$i].at = ([ .[$i].at, .[$i - 1].at * $step ] | max));
+
+map(select(.x and .y)) | grouped as $lines
+| if $lines == [] then empty else
+  ([ $lines[].points[].y ] | { least: min, most: max }) as $y | ([ $lines[].points[].x ] | { least: min, most: max }) as $x
+| ($y.least * 0.8) as $low | ($y.most * 1.3) as $high
+| "title = \"\($title)\"", "below = \"\($below)\"", "x_label = \"\($x_label)\"", "y_label = \"\($y_label)\"",
+  "set xrange [\($x.least) : \($x.most)]", "set yrange [\($low) : \($high)]",
+  (if $x_tics == "" then empty else "set xtics (\($x_tics))" end),
+  "count = \($lines | length)",
+  "array class[count] = [\([ $lines[] | { ours: 1, floor: 2, rival: 3 }[class] | tostring ] | join(", "))]",
+  "$lines << END", ([ $lines[] | [ .points[] | "\(.x)\t\(.y)" ] | join("\n") ] | join("\n\n\n")), "END",
+  "$names << END",
+  ([ $lines[] | { who, class: { ours: 1, floor: 2, rival: 3 }[class], x: .points[-1].x, at: .points[-1].y } ]
+   | apart(pow($high / $low; 17 / 330))[] | [ .x, .at, .class, .who ] | @tsv),
+  "END"
+  end
