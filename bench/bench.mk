@@ -107,9 +107,46 @@ bench-stream: packages-bench-wire
 	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
 	@$(BUILD)/bench/stream $(BUILD) $(if $(FULL),full)
 
+$(BUILD)/bench/delay: $(BUILD)/bench/objects/delay.o
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^
+
+$(BUILD)/bench/connect: $(BUILD)/bench/objects/connect.o $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+$(BUILD)/bench/memory: $(patsubst %,$(BUILD)/bench/objects/%.o,memory footprint) $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+.PHONY: bench-connect bench-memory
+bench-connect: packages-bench
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/delay $(BUILD)/bench/connect
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/connect $(BUILD)
+
+bench-memory: packages-bench
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/memory
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/memory $(BUILD)
+
+# Every round's samples are merged, and the curve is drawn from them.
+$(BUILD)/bench/latency: $(BUILD)/bench/objects/latency.o $(BUILD)/bench/objects/samples.o $(CONDUCTOR)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lm
+
+.PHONY: bench-latency
+bench-latency: packages-bench-wire
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(FLOORS:%=$(BUILD)/bench/floor/%) $(BUILD)/bench/latency
+	@tests/interop/packages.sh
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/latency $(BUILD) $(if $(FULL),full)
+
 # --- all of it, and what people look at -----------------------------------------------------------
 
-BENCHES = bench-codec bench-engine bench-stream
+BENCHES = bench-codec bench-engine bench-stream bench-latency bench-connect bench-memory
 PACKAGES_bench-results = jq gnuplot-nox fonts-dejavu-core
 
 # Every part, then the goal table; plots and a RESULTS.md of this run are in $(BUILD)/bench.

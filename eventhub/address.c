@@ -2,17 +2,27 @@
 
 #include <stdio.h>
 
+static size_t print(char *out, size_t n, const char *hub, const char *group, const char *partition)
+{
+    return (size_t)snprintf(out, n, "%s%s%s%s%s", hub, group ? "/ConsumerGroups/" : "", group ? group : "",
+                            partition ? "/Partitions/" : "", partition ? partition : "");
+}
+
+size_t rh_address_size(const char *hub, const char *group, const char *partition)
+{
+    return print(NULL, 0, hub, group, partition) + 1;
+}
+
 void rh_address_make(char *out, const char *hub, const char *group, const char *partition)
 {
-    snprintf(out, RH_ADDRESS_MAX, "%s%s%s%s%s", hub, group ? "/ConsumerGroups/" : "", group ? group : "",
-             partition ? "/Partitions/" : "", partition ? partition : "");
+    (void)print(out, rh_address_size(hub, group, partition), hub, group, partition);
 }
 
 void rh_address_unique(char *out, rh_loop *loop, const char *address)
 {
     uint64_t bits;
     rh_loop_random(loop, &bits, sizeof bits);
-    snprintf(out, RH_ADDRESS_MAX, "%.*s-%016llx", RH_ADDRESS_MAX - 18, address, (unsigned long long)bits);
+    snprintf(out, RH_ADDRESS_UNIQUE(strlen(address) + 1), "%s-%016llx", address, (unsigned long long)bits);
 }
 
 rh_slice rh_address_encode(rh_enc *e, const char *text)

@@ -9,8 +9,12 @@
 /* "HUB/ConsumerGroups/GROUP/Partitions/ID-0123456789abcdef" with a hub and a group of 256 characters. */
 #define RH_ADDRESS_MAX 640
 
-/** Writes HUB[/ConsumerGroups/GROUP][/Partitions/PARTITION], ended by a zero, into RH_ADDRESS_MAX bytes. */
-void rh_address_make(char *out, const char *hub, const char *group, const char *partition);
+/** HUB[/ConsumerGroups/GROUP][/Partitions/PARTITION], ended by a zero: its size, and writing it into so many bytes. */
+size_t rh_address_size(const char *hub, const char *group, const char *partition);
+void   rh_address_make(char *out, const char *hub, const char *group, const char *partition);
+
+/** What the address needs that rh_address_unique() makes of one of this size. */
+#define RH_ADDRESS_UNIQUE(size) ((size) + 17)
 
 /** The address with 64 random bits behind it: no two links of a connection may have the same name [2.6.1]. */
 void rh_address_unique(char *out, rh_loop *loop, const char *address);

@@ -5,11 +5,12 @@
 
 /* -- memory -------------------------------------------------------------------------------------- */
 
-rh_batch *rh_batch_take(rh_producer *producer, rh_slice key, size_t room)
+rh_status rh_batch_take(rh_producer *producer, rh_slice key, size_t room, rh_batch **out)
 {
     size_t memory = sizeof(rh_batch) + key.n + room;
+    if (!rh_cells_furnish(&producer->cells)) return RH_E_MEMORY;
     rh_batch *batch = rh_cells_take(&producer->cells, memory);
-    if (!batch) return NULL;
+    if (!batch) return rh_producer_again(producer);
     uint8_t *behind = (uint8_t *)(batch + 1);
     *batch = (rh_batch){
         .producer = producer, .format = RH_FORMAT_BATCH, .memory = memory, .state = RH_BATCH_FILLING,
@@ -19,13 +20,16 @@ rh_batch *rh_batch_take(rh_producer *producer, rh_slice key, size_t room)
         memcpy(behind, key.p, key.n);
         batch->key = rh_slice_of(behind, key.n);
     }
-    return batch;
+    rh_producer_look_later(producer);
+    *out = batch;
+    return RH_OK;
 }
 
 static void give_back(rh_batch *batch)
 {
     rh_producer *producer = batch->producer;
     rh_cells_give(&producer->cells, batch, batch->memory);
+    rh_producer_look_later(producer);
     rh_producer_refresh(producer);
 }
 
@@ -53,8 +57,9 @@ void rh_batch_unlend(rh_batch *batch)
 
 rh_status rh_batch_make(rh_producer *producer, rh_slice key, size_t room, rh_batch **out)
 {
-    rh_batch *batch = rh_batch_take(producer, key, room);
-    if (!batch) return rh_producer_again(producer);
+    rh_batch *batch = NULL;
+    rh_status status = rh_batch_take(producer, key, room, &batch);
+    if (status) return status;
     if (rh_envelope_init(&batch->envelope, batch->envelope.p, room, key) != RH_OK) {
         rh_batch_drop(batch);
         return RH_E_ARGUMENT; /* not even room for the key */

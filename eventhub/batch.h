@@ -25,10 +25,10 @@ struct rh_batch {
     rh_batch_state state;
 };
 
-/** A batch of room for so many encoded bytes; NULL: no gap in the producer's memory. */
-rh_batch *rh_batch_take(rh_producer *producer, rh_slice key, size_t room);
+/** A batch of room for so many encoded bytes. RH_AGAIN: no gap in the producer's memory. RH_E_MEMORY: that is not to be had. */
+RH_NODISCARD rh_status rh_batch_take(rh_producer *producer, rh_slice key, size_t room, rh_batch **out);
 
-/** An empty envelope of at most room bytes. RH_AGAIN: no gap. RH_E_ARGUMENT: not even room for the key. */
+/** An empty envelope of at most room bytes. RH_AGAIN, RH_E_MEMORY: as above. RH_E_ARGUMENT: not even room for the key. */
 RH_NODISCARD rh_status rh_batch_make(rh_producer *producer, rh_slice key, size_t room, rh_batch **out);
 
 /** Closes it for more and gives back the room that was not used. */

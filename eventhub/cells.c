@@ -15,19 +15,41 @@ static size_t bitmap_bytes(uint32_t count)
     return rh_cells_round(words * sizeof(uint64_t)); /* so that the cells behind it keep its alignment */
 }
 
-size_t rh_cells_size(size_t bytes)
+static size_t block_bytes(const rh_cells *cells)
 {
-    uint32_t count = cells_in(bytes);
-    return bitmap_bytes(count) + (size_t)count * RH_CELL;
+    return bitmap_bytes(cells->count) + (size_t)cells->count * RH_CELL;
 }
 
-void rh_cells_init(rh_cells *cells, void *memory, size_t bytes)
+void rh_cells_init(rh_cells *cells, size_t bytes, const rh_allocator *allocator)
 {
     uint32_t count = cells_in(bytes);
-    *cells = (rh_cells){
-        .memory = (uint8_t *)memory + bitmap_bytes(count), .used = memory, .count = count, .left = count,
-    };
-    memset(memory, 0, bitmap_bytes(count));
+    *cells = (rh_cells){ .allocator = allocator, .count = count, .left = count };
+}
+
+void rh_cells_fini(rh_cells *cells)
+{
+    if (cells->used) cells->allocator->free(cells->allocator->user, cells->used, block_bytes(cells));
+    rh_cells_init(cells, (size_t)cells->count * RH_CELL, cells->allocator);
+}
+
+bool rh_cells_furnish(rh_cells *cells)
+{
+    if (cells->used) return true;
+    cells->used = cells->allocator->alloc(cells->allocator->user, block_bytes(cells));
+    if (!cells->used) return false;
+    size_t bitmap = bitmap_bytes(cells->count);
+    cells->memory = (uint8_t *)cells->used + bitmap;
+    memset(cells->used, 0, bitmap);
+    return true;
+}
+
+bool rh_cells_rest(rh_cells *cells)
+{
+    bool stirred = cells->stirred;
+    cells->stirred = false;
+    if (stirred) return true;
+    if (rh_cells_is_unused(cells)) rh_cells_fini(cells);
+    return false; /* a long loan: whoever gives it back stirs */
 }
 
 /** The first cell of a gap of n in [from, count), or NOWHERE. Steps over runs, not over bits. */
@@ -68,11 +90,12 @@ static void flip(rh_cells *cells, uint32_t at, uint32_t n)
 void *rh_cells_take(rh_cells *cells, size_t n)
 {
     uint32_t want = cells_in(n);
-    if (want == 0 || want > cells->left) return NULL;
+    if (!cells->used || want == 0 || want > cells->left) return NULL;
     uint32_t at = find_gap(cells, cells->next, want);
     if (at == NOWHERE && cells->next) at = find_gap(cells, 0, want);
     if (at == NOWHERE) return NULL;
     flip(cells, at, want);
+    cells->stirred = true;
     cells->left -= want;
     cells->next = at + want < cells->count ? at + want : 0;
     return cells->memory + (size_t)at * RH_CELL;
@@ -84,6 +107,7 @@ void rh_cells_trim(rh_cells *cells, void *piece, size_t n, size_t keep)
     uint32_t at = (uint32_t)((size_t)((uint8_t *)piece - cells->memory) / RH_CELL);
     assert(kept <= had && had <= cells->count - at);
     flip(cells, at + kept, had - kept);
+    cells->stirred = true;
     cells->left += had - kept;
     /* The newest gap is the warmest: the next piece goes there while it fits. */
     if (at + kept < cells->next) cells->next = at + kept;

@@ -12,6 +12,7 @@
 static void free_block(rh_consumer *consumer)
 {
     rh_allocator allocator = consumer->allocator;
+    rh_cells_fini(&consumer->cells);
     allocator.free(allocator.user, consumer, consumer->memory);
 }
 
@@ -88,7 +89,7 @@ static rh_status attach(void *user, rh_session *session, void *link_user, rh_lin
         .properties = encode_properties(&e, consumer),
         .desired_capabilities = rh_capabilities_encode(&e, consumer->track_last_enqueued),
         .max_message_size = consumer->event_bytes,
-        .gather = rh_gather_bytes(consumer->gather), .gather_n = consumer->event_bytes,
+        .gather = consumer->gather ? rh_gather_bytes(consumer->gather) : NULL, .gather_n = consumer->event_bytes,
     };
     return e.status ? e.status : rh_link_attach(session, &opts, link_user, link);
 }
@@ -101,6 +102,13 @@ static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
     if (consumer->state == RH_CONSUMER_OPENING) enter_state(consumer, RH_CONSUMER_OPEN, NULL);
     rh_consumer_renew(consumer);
     rh_consumer_leave(consumer);
+}
+
+static void on_gather(void *user, rh_link *link)
+{
+    rh_consumer *consumer = user;
+    if (rh_consumer_furnish(consumer) && rh_link_gather(link, rh_gather_bytes(consumer->gather), consumer->event_bytes) == RH_OK) return;
+    rh_consumer_fail(consumer, RH_E_MEMORY, "no memory to put an event of several frames together");
 }
 
 static void reopen(rh_consumer *consumer);
@@ -131,7 +139,7 @@ static void on_gone(void *user)
 }
 
 static const rh_attachment_handler handler = {
-    .attach = attach, .on_up = on_up, .on_delivery = on_delivery, .on_down = on_down, .on_gone = on_gone,
+    .attach = attach, .on_up = on_up, .on_gather = on_gather, .on_delivery = on_delivery, .on_down = on_down, .on_gone = on_gone,
 };
 
 /* -- rewinding -------------------------------------------------------------------------------------- */
@@ -207,7 +215,15 @@ static size_t pool_bytes(const rh_consumer_opts *opts)
     return gather + (held < 2 * gather ? 2 * gather : held);
 }
 
-enum { TEXTS = 3 * RH_ADDRESS_MAX + RH_HUB_NAME_MAX + RH_PARTITION_ID_MAX + RH_OFFSET_MAX + 8 };
+/* What lies behind the struct. */
+static size_t texts_bytes(const char *hub, const rh_consumer_opts *opts)
+{
+    size_t path = rh_address_size(hub, opts->group, opts->partition);
+    size_t n = path + RH_ADDRESS_UNIQUE(path) + strlen(opts->group) + strlen(opts->partition) + 3;
+    if (opts->name) n += strlen(opts->name);
+    if (opts->position.kind == RH_POSITION_OFFSET) n += strlen(opts->position.offset) + 1;
+    return n;
+}
 
 static char *put_text(char **at, const char *text)
 {
@@ -218,16 +234,16 @@ static char *put_text(char **at, const char *text)
     return put;
 }
 
-static void lay_out(rh_consumer *consumer, uint8_t *behind, const rh_consumer_opts *opts)
+static void lay_out(rh_consumer *consumer, const rh_consumer_opts *opts)
 {
-    rh_cells_init(&consumer->cells, behind, pool_bytes(opts));
-    consumer->gather = rh_consumer_take_gather(consumer);
-    char *at = (char *)(behind + rh_cells_size(pool_bytes(opts)));
+    const char *hub = rh_client_hub(consumer->client);
+    size_t path = rh_address_size(hub, opts->group, opts->partition);
+    char *at = (char *)(consumer + 1);
     consumer->path = at;
-    consumer->link_name = at + RH_ADDRESS_MAX;
-    at += 2 * RH_ADDRESS_MAX;
-    rh_address_make(consumer->path, rh_client_hub(consumer->client), opts->group, opts->partition);
+    consumer->link_name = at + path;
+    rh_address_make(consumer->path, hub, opts->group, opts->partition);
     rh_address_unique(consumer->link_name, consumer->loop, consumer->path);
+    at += path + RH_ADDRESS_UNIQUE(path);
     consumer->name = put_text(&at, opts->name ? opts->name : "");
     consumer->group = put_text(&at, opts->group);
     consumer->partition = put_text(&at, opts->partition);
@@ -236,7 +252,7 @@ static void lay_out(rh_consumer *consumer, uint8_t *behind, const rh_consumer_op
 
 static rh_consumer *make(rh_client *client, const rh_consumer_opts *opts)
 {
-    size_t head = rh_cells_round(sizeof(rh_consumer)), n = head + rh_cells_size(pool_bytes(opts)) + TEXTS;
+    size_t n = sizeof(rh_consumer) + texts_bytes(rh_client_hub(client), opts);
     const rh_allocator *allocator = rh_client_allocator(client);
     rh_consumer *consumer = allocator->alloc(allocator->user, n);
     if (!consumer) return NULL;
@@ -246,7 +262,10 @@ static rh_consumer *make(rh_client *client, const rh_consumer_opts *opts)
         .prefetch = opts->prefetch, .event_bytes = opts->event_bytes, .track_last_enqueued = opts->track_last_enqueued,
         .memory = n,
     };
-    lay_out(consumer, (uint8_t *)consumer + head, opts);
+    consumer->timer.fn = rh_consumer_on_look;
+    consumer->timer.user = consumer;
+    rh_cells_init(&consumer->cells, pool_bytes(opts), &consumer->allocator);
+    lay_out(consumer, opts);
     return consumer;
 }
 
@@ -323,6 +342,7 @@ void rh_consumer_destroy(rh_consumer *consumer)
     if (!consumer || consumer->destroyed) return;
     rh_consumer_enter(consumer);
     consumer->destroyed = true;
+    rh_timer_cancel(consumer->loop, &consumer->timer);
     drop_queue(consumer);
     if (!rh_attachment_is_gone(&consumer->attachment)) rh_attachment_abandon(&consumer->attachment);
     rh_consumer_leave(consumer);

@@ -26,7 +26,8 @@ struct rh_consumer {
     size_t              memory; /* of the whole block */
 
     rh_cells  cells;
-    rh_event *gather; /* room for an event, then event_bytes: where the engine puts frames together */
+    rh_event *gather; /* of the cells, as soon as they are there: an event, then event_bytes, where the engine puts frames together */
+    rh_timer  timer;  /* set: looks whether the cells are still used */
     rh_event  lent;   /* the event of the callback that runs */
     rh_event *first, *last; /* waiting for rh_consumer_receive() */
     uint32_t  waiting, held; /* held: all that is in the pool, waiting or retained */
@@ -61,6 +62,15 @@ void rh_consumer_delivery(rh_consumer *consumer, const rh_incoming *in);
 
 /** A block to gather in; NULL: no gap. */
 rh_event *rh_consumer_take_gather(rh_consumer *consumer);
+
+/** Sees to it that the pool is there, and in it a block to gather in; false: no memory. */
+RH_NODISCARD bool rh_consumer_furnish(rh_consumer *consumer);
+
+/** The pool was taken from or given to: it goes when that has not happened for a while. */
+void rh_consumer_look_later(rh_consumer *consumer);
+
+void rh_consumer_on_look(void *user, rh_time now);
+
 static inline uint8_t *rh_gather_bytes(rh_event *gather)
 {
     return (uint8_t *)(gather + 1);

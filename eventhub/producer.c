@@ -13,6 +13,7 @@
 static void free_block(rh_producer *producer)
 {
     rh_allocator allocator = producer->allocator;
+    rh_cells_fini(&producer->cells);
     allocator.free(allocator.user, producer, producer->memory);
 }
 
@@ -32,7 +33,6 @@ static void close_if_over(rh_producer *producer)
 {
     if (!producer->down || producer->taken || producer->closed) return;
     producer->closed = producer->settled = true;
-    rh_timer_cancel(producer->loop, &producer->timer);
     if (producer->destroyed || producer->quiet || !producer->handler.on_closed) return;
     producer->handler.on_closed(producer->user, producer, producer->error.status ? &producer->error : NULL);
 }
@@ -73,12 +73,26 @@ void rh_producer_arm(rh_producer *producer, rh_time at)
     rh_timer_set(producer->loop, &producer->timer, at);
 }
 
+void rh_producer_look_later(rh_producer *producer)
+{
+    if (producer->look != RH_TIME_NEVER) return;
+    producer->look = rh_time_after(rh_loop_now(producer->loop), RH_CELLS_REST);
+    rh_producer_arm(producer, producer->look);
+}
+
+static void look(rh_producer *producer, rh_time now)
+{
+    if (producer->look > now) return;
+    producer->look = rh_cells_rest(&producer->cells) ? rh_time_after(now, RH_CELLS_REST) : RH_TIME_NEVER;
+}
+
 /** Deadlines mostly grow, so the timer is left where it was and looks around when it comes: a send costs no timer. */
 static void arm_next(rh_producer *producer)
 {
     for (rh_send *send = producer->first; send; send = send->next)
         rh_producer_arm(producer, send->state == RH_SEND_REFUSED ? 0 : send->deadline);
     if (producer->closing && !producer->down) rh_producer_arm(producer, producer->close_deadline);
+    rh_producer_arm(producer, producer->look);
 }
 
 static void on_timer(void *user, rh_time now)
@@ -90,7 +104,8 @@ static void on_timer(void *user, rh_time now)
     rh_sends_expire(producer, now, late);
     if (!producer->destroyed) rh_sends_go(producer);
     pay_ready(producer);
-    if (!producer->destroyed && !producer->closed) arm_next(producer);
+    look(producer, now);
+    if (!producer->destroyed) arm_next(producer);
     rh_producer_leave(producer);
 }
 
@@ -190,40 +205,48 @@ static size_t pool_bytes(const rh_producer_opts *opts)
     return opts->batches * rh_cells_round(sizeof(rh_batch) + 4 * RH_KEY_CHARACTERS_MAX + opts->batch_bytes);
 }
 
-static void lay_out(rh_producer *producer, uint8_t *behind, const rh_producer_opts *opts)
+/* What lies behind the struct: slots, then texts. */
+static size_t texts_bytes(const char *hub, const rh_producer_opts *opts)
+{
+    size_t name = opts->name ? strlen(opts->name) + 1 : 0;
+    size_t path = rh_address_size(hub, NULL, opts->partition);
+    return path + RH_ADDRESS_UNIQUE(path) + name;
+}
+
+static void lay_out(rh_producer *producer, const rh_producer_opts *opts)
 {
     uint32_t slots = slot_count(opts);
-    rh_cells_init(&producer->cells, behind, pool_bytes(opts));
-    behind += rh_cells_size(pool_bytes(opts));
-    producer->sends = (rh_send *)behind;
+    producer->sends = (rh_send *)(producer + 1);
     for (uint32_t i = 0; i < slots; i++) {
         producer->sends[i] = (rh_send){ .next = producer->free_sends };
         producer->free_sends = &producer->sends[i];
     }
-    producer->path = (char *)(behind + slots * sizeof(rh_send));
-    producer->link_name = producer->path + RH_ADDRESS_MAX;
-    producer->name = producer->link_name + RH_ADDRESS_MAX;
-    rh_address_make(producer->path, rh_client_hub(producer->client), NULL, opts->partition);
+    const char *hub = rh_client_hub(producer->client);
+    size_t path = rh_address_size(hub, NULL, opts->partition);
+    producer->path = (char *)(producer->sends + slots);
+    producer->link_name = producer->path + path;
+    producer->name = producer->link_name;
+    rh_address_make(producer->path, hub, NULL, opts->partition);
     rh_address_unique(producer->link_name, producer->loop, producer->path);
-    if (opts->name) memcpy(producer->name, opts->name, strlen(opts->name) + 1);
-    else memcpy(producer->name, producer->link_name, strlen(producer->link_name) + 1);
+    if (opts->name) producer->name = strcpy(producer->link_name + RH_ADDRESS_UNIQUE(path), opts->name);
     if (opts->partition) producer->partition = strrchr(producer->path, '/') + 1;
 }
 
 static rh_producer *make(rh_client *client, const rh_producer_opts *opts)
 {
-    size_t head = rh_cells_round(sizeof(rh_producer));
-    size_t n = head + rh_cells_size(pool_bytes(opts)) + slot_count(opts) * sizeof(rh_send) + 3 * RH_ADDRESS_MAX;
+    size_t n = sizeof(rh_producer) + slot_count(opts) * sizeof(rh_send) + texts_bytes(rh_client_hub(client), opts);
     const rh_allocator *allocator = rh_client_allocator(client);
     rh_producer *producer = allocator->alloc(allocator->user, n);
     if (!producer) return NULL;
     *producer = (rh_producer){
         .client = client, .loop = rh_client_loop(client), .allocator = *allocator, .handler = opts->handler, .user = opts->user,
         .batch_bytes = opts->batch_bytes, .in_flight = opts->in_flight, .memory = n, .armed = RH_TIME_NEVER, .idle = true,
+        .look = RH_TIME_NEVER,
     };
     producer->timer.fn = on_timer;
     producer->timer.user = producer;
-    lay_out(producer, (uint8_t *)producer + head, opts);
+    rh_cells_init(&producer->cells, pool_bytes(opts), &producer->allocator);
+    lay_out(producer, opts);
     return producer;
 }
 

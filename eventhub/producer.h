@@ -51,7 +51,8 @@ struct rh_producer {
     uint32_t            in_flight;
     size_t              memory; /* of the whole block */
 
-    rh_cells cells;
+    rh_cells cells; /* of the batches */
+    rh_time  look;  /* when to look whether they are still used; RH_TIME_NEVER: they are not there, or lent for long */
     rh_send *sends, *free_sends;
     rh_send *first, *last; /* taken and not told, in order */
     rh_send *next_to_go;   /* the first of them that waits; NULL: none */
@@ -81,6 +82,9 @@ rh_status rh_producer_end_status(const rh_producer *producer);
 
 /** Turns the producer's timer no later than `at`. */
 void rh_producer_arm(rh_producer *producer, rh_time at);
+
+/** The batches' memory was taken from or given to: it goes when that has not happened for a while. */
+void rh_producer_look_later(rh_producer *producer);
 
 /** Memory, a slot or credit came back: whoever was told RH_AGAIN hears of it in the next turn. */
 void rh_producer_refresh(rh_producer *producer);

@@ -14,7 +14,9 @@ static void note_size(rh_consumer *consumer, size_t n)
 /** How many events may be on their way: bounded by count, and by the room for them if they are as large as the last ones. */
 static uint32_t wanted(const rh_consumer *consumer)
 {
-    size_t room = rh_cells_left(&consumer->cells) / rh_cells_round(sizeof(rh_event) + consumer->largest);
+    size_t left = rh_cells_left(&consumer->cells);
+    if (!consumer->gather) left -= rh_cells_round(sizeof(rh_event) + consumer->event_bytes); /* set aside as soon as the pool is there */
+    size_t room = left / rh_cells_round(sizeof(rh_event) + consumer->largest);
     size_t ahead = consumer->prefetch > consumer->waiting ? consumer->prefetch - consumer->waiting : 0;
     if (room < ahead) ahead = room;
     if (!ahead && !consumer->held) ahead = 1; /* an empty pool always has room for one */
@@ -61,6 +63,7 @@ void rh_consumer_delivery(rh_consumer *consumer, const rh_incoming *in)
         return;
     }
     consumer->lent.gathered = in->gathered;
+    if (in->gathered) consumer->cells.stirred = true; /* the gather block is in use, though nothing is taken */
     rh_link *link = rh_attachment_link(&consumer->attachment);
     /* Events are never taken out of a partition, so this tells nobody anything; a peer may count on it all the same. */
     if (!in->settled && link) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);

@@ -5,6 +5,41 @@ rh_event *rh_consumer_take_gather(rh_consumer *consumer)
     return rh_cells_take(&consumer->cells, sizeof(rh_event) + consumer->event_bytes);
 }
 
+bool rh_consumer_furnish(rh_consumer *consumer)
+{
+    if (!rh_cells_furnish(&consumer->cells)) return false;
+    /* At once, while there is room: a delivery of several frames must find a place to be put together in. */
+    if (!consumer->gather) consumer->gather = rh_consumer_take_gather(consumer);
+    rh_consumer_look_later(consumer);
+    return true;
+}
+
+void rh_consumer_look_later(rh_consumer *consumer)
+{
+    if (consumer->timer.is_set || consumer->destroyed) return;
+    rh_timer_set(consumer->loop, &consumer->timer, rh_time_after(rh_loop_now(consumer->loop), RH_CELLS_REST));
+}
+
+/** The engine lets go of the gather block; false: it is in the middle of a delivery or of a goodbye. */
+static bool leave_gather(rh_consumer *consumer)
+{
+    rh_link *link = rh_attachment_link(&consumer->attachment);
+    if (link ? rh_link_gather(link, NULL, 0) != RH_OK : !rh_attachment_is_gone(&consumer->attachment)) return false;
+    consumer->gather = NULL;
+    return true;
+}
+
+void rh_consumer_on_look(void *user, rh_time now)
+{
+    rh_consumer *consumer = user;
+    bool stirred = consumer->cells.stirred;
+    (void)now;
+    consumer->cells.stirred = false;
+    if (!stirred && consumer->held) return; /* for long: its release comes back here */
+    if (!stirred && leave_gather(consumer)) rh_cells_fini(&consumer->cells);
+    else rh_consumer_look_later(consumer);
+}
+
 /** Makes the piece an event of its own. The bytes have been viewed once already, so they are a message. */
 static rh_event *settle_in(rh_consumer *consumer, rh_event *kept, rh_slice encoded)
 {
@@ -53,6 +88,7 @@ rh_status rh_event_retain(const rh_event *event, const rh_event **out)
         return RH_OK;
     }
     rh_consumer *consumer = lent->consumer;
+    if (!rh_consumer_furnish(consumer)) return RH_E_MEMORY;
     if (lent->gathered) kept = give_up_gather(consumer, lent->encoded);
     if (!kept) kept = copy(consumer, lent->encoded);
     *out = lent->kept = kept;
@@ -66,6 +102,7 @@ void rh_event_release(const rh_event *event)
     rh_consumer *consumer = kept->consumer;
     rh_consumer_enter(consumer);
     rh_cells_give(&consumer->cells, kept, kept->memory);
+    rh_consumer_look_later(consumer);
     consumer->held--;
     if (consumer->lent.kept == kept) consumer->lent.kept = NULL;
     rh_consumer_renew(consumer);

@@ -244,8 +244,9 @@ static rh_status encode_single(rh_producer *producer, const rh_message_fields *f
     size_t n = rh_message_size(fields);
     rh_status status = rh_producer_admit(producer, n);
     if (status) return status;
-    rh_batch *batch = rh_batch_take(producer, rh_slice_of(NULL, 0), n);
-    if (!batch) return rh_producer_again(producer);
+    rh_batch *batch = NULL;
+    status = rh_batch_take(producer, rh_slice_of(NULL, 0), n, &batch);
+    if (status) return status;
     rh_enc enc = rh_enc_of(batch->envelope.p, n);
     status = rh_message_write(&enc, fields);
     if (status) {

@@ -6,13 +6,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void *heap_alloc(void *user, size_t n)
+{
+    (void)user;
+    return malloc(n);
+}
+
+static void heap_free(void *user, void *p, size_t n)
+{
+    (void)user, (void)n;
+    free(p);
+}
+
+static const rh_allocator from_heap = { heap_alloc, heap_free, NULL };
+
 /* A producer that is nothing but its memory. */
 static rh_producer *producer_of(size_t bytes)
 {
-    size_t head = rh_cells_round(sizeof(rh_producer));
-    rh_producer *producer = calloc(1, head + rh_cells_size(bytes));
-    rh_cells_init(&producer->cells, (uint8_t *)producer + head, bytes);
+    rh_producer *producer = calloc(1, sizeof *producer);
+    rh_cells_init(&producer->cells, bytes, &from_heap);
+    cr_assert(rh_cells_furnish(&producer->cells));
     return producer; /* armed 0: its timer is never set, for there is no loop */
+}
+
+static void drop(rh_producer *producer)
+{
+    rh_cells_fini(&producer->cells);
+    free(producer);
 }
 
 static rh_batch *batch_of(rh_producer *producer, const char *key, size_t room)
@@ -43,7 +63,7 @@ Test(batch, takes_events_until_the_next_does_not_fit_and_is_then_as_it_was)
     cr_expect_lt(rh_batch_room(batch), rh_event_data_size(&hello));
     rh_batch_destroy(batch);
     cr_expect_eq(producer->cells.left, producer->cells.count, "every cell came back");
-    free(producer);
+    drop(producer);
 }
 
 Test(batch, tells_an_event_that_fits_no_batch_from_one_that_comes_too_late)
@@ -62,7 +82,7 @@ Test(batch, tells_an_event_that_fits_no_batch_from_one_that_comes_too_late)
     rh_batch *empty = batch_of(producer, "a key", 4096);
     cr_expect_eq(rh_batch_add(empty, &huge), RH_E_TOO_BIG);
     cr_expect_eq(rh_batch_add(empty, &hello), RH_OK);
-    free(producer);
+    drop(producer);
 }
 
 static uint32_t roll(uint32_t *seed, uint32_t sides)
@@ -121,7 +141,7 @@ Test(batch, grows_by_exactly_what_was_told_before_whatever_the_event_holds)
         rh_batch_destroy(batch);
     }
     cr_expect_eq(producer->cells.left, producer->cells.count);
-    free(producer);
+    drop(producer);
 }
 
 static bool has_key(const rh_message *message, const char *key)
@@ -157,7 +177,7 @@ Test(batch, writes_its_key_into_the_annotations_of_the_envelope_and_of_every_eve
         if (count++ == 1) cr_expect(rh_map_find(inner.message_annotations, "x-mine", &value) && value.u == 7);
     }
     cr_expect_eq(count, 3);
-    free(producer);
+    drop(producer);
 }
 
 Test(batch, refuses_an_event_that_names_another_key_or_any_where_there_is_none)
@@ -166,7 +186,7 @@ Test(batch, refuses_an_event_that_names_another_key_or_any_where_there_is_none)
     rh_event_data event = { .body = rh_str("b"), .partition_key = rh_str("other") };
     cr_expect_eq(rh_batch_add(batch_of(producer, "pk", 1000), &event), RH_E_CONFLICT);
     cr_expect_eq(rh_batch_add(batch_of(producer, NULL, 1000), &event), RH_E_CONFLICT);
-    free(producer);
+    drop(producer);
 }
 
 Test(batch, takes_keys_of_128_characters_however_many_bytes_they_have)
@@ -196,7 +216,7 @@ Test(batch, without_a_key_has_the_sizes_that_the_official_python_client_reports)
     cr_expect(rh_slice_equal(rh_batch_encoded(batch), rh_slice_of(bytes, sizeof bytes)));
     cr_assert_eq(rh_batch_add(batch, &(rh_event_data){ .body = rh_str(many) }), RH_OK);
     cr_expect_eq(rh_batch_bytes(batch), 328);
-    free(producer);
+    drop(producer);
 }
 
 Test(batch, allocates_nothing_while_it_is_made_filled_and_given_back)
@@ -212,7 +232,7 @@ Test(batch, allocates_nothing_while_it_is_made_filled_and_given_back)
     struct heap_count after = heap_count();
     cr_expect_eq(after.ours, before.ours);
     cr_expect_eq(producer->cells.left, producer->cells.count);
-    free(producer);
+    drop(producer);
 }
 
 Test(batch, holds_after_sealing_only_what_it_uses)
@@ -227,7 +247,7 @@ Test(batch, holds_after_sealing_only_what_it_uses)
     rh_cells_give(&producer->cells, piece, 1000 * 1000);
     rh_batch_destroy(batch);
     cr_expect_eq(producer->cells.left, producer->cells.count);
-    free(producer);
+    drop(producer);
 }
 
 Test(cells, taken_in_any_order_never_overlap_and_all_come_back)
@@ -260,5 +280,5 @@ Test(cells, taken_in_any_order_never_overlap_and_all_come_back)
     cr_expect_eq(producer->cells.left, producer->cells.count);
     void *all = rh_cells_take(&producer->cells, N);
     cr_expect_not_null(all, "and there is no crumb left");
-    free(producer);
+    drop(producer);
 }

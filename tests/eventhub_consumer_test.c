@@ -259,20 +259,88 @@ Test(consumer, retained_events_outlive_it)
     close_all();
 }
 
-Test(consumer, allocates_nothing_after_it_is_open)
+/** Small and gathered events come, and are kept and released. */
+static void keep_some(int64_t first, int64_t count)
 {
-    open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
-    size_t allocations = w.toy.allocations;
-    w.toy.fail_allocation = 1;
-    for (int64_t i = 0; i < 1000; i++) {
+    for (int64_t i = first; i < first + count; i++) {
         story.keep = 1;
         cr_assert_eq(deliver(i, i % 10 ? 1000 : 100 * 1000), RH_OK);
         for (int turn = 0; turn < 20 && !story.kept_count; turn++) cr_assert_eq(rh_loop_turn(&w.toy.loop, w.toy.now), RH_OK);
         cr_assert_eq(story.kept_count, 1);
         rh_event_release(story.kept[--story.kept_count]);
     }
+}
+
+Test(consumer, allocates_nothing_while_it_is_busy)
+{
+    open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
+    keep_some(0, 10);
+    size_t allocations = w.toy.allocations;
+    w.toy.fail_allocation = 1;
+    for (int tenth = 1; tenth < 50; tenth++) {
+        keep_some(20 * tenth, 20);
+        cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(100))), RH_OK);
+    }
     w.toy.fail_allocation = 0;
     cr_expect_eq(w.toy.allocations, allocations);
+    close_all();
+}
+
+Test(consumer, holds_no_pool_before_its_first_need_and_two_seconds_after_its_last)
+{
+    open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
+    toy_loop_pass(&w.toy, 2);
+    size_t idle = w.toy.bytes_allocated;
+    cr_expect_lt(idle, 400 * 1024);
+    cr_expect_eq(flood(0, 50, 1000), 50);
+    cr_expect_lt(w.toy.bytes_allocated, idle + 100 * 1024, "events of one frame that nobody keeps need none");
+    keep_some(50, 30);
+    cr_expect_gt(w.toy.bytes_allocated, idle + 4 * 1024 * 1024);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.toy.bytes_allocated, idle);
+
+    story.keep = 1;
+    cr_expect_eq(flood(80, 1, 100 * 1000), 81);
+    toy_loop_pass(&w.toy, 10);
+    cr_expect(holds_its_bytes(story.kept[0], 80, 100 * 1000), "what somebody holds stays");
+    rh_event_release(story.kept[0]);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.toy.bytes_allocated, idle);
+    cr_expect_eq(flood(81, 2, 100 * 1000), 83, "large events are gathered again");
+    close_all();
+}
+
+Test(consumer, keeps_its_gather_buffer_while_an_event_is_half_there)
+{
+    open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
+    size_t idle = w.toy.bytes_allocated;
+    cr_assert_eq(deliver(0, 900 * 1000), RH_OK);
+    for (int turn = 0; turn < 50 && w.toy.bytes_allocated == idle; turn++) cr_assert_eq(rh_loop_turn(&w.toy.loop, w.toy.now), RH_OK);
+    cr_assert_gt(w.toy.bytes_allocated, idle, "its first frames are there");
+    w.toy.distance = RH_SECONDS(10);
+    toy_loop_pass(&w.toy, 5);
+    cr_assert_eq(story.events, 0, "and its last are not");
+    toy_loop_pass(&w.toy, 10);
+    cr_expect_eq(story.events, 1);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.toy.bytes_allocated, idle);
+    close_all();
+}
+
+Test(consumer, without_memory_for_its_pool_keeps_nothing_and_ends_at_an_event_of_several_frames)
+{
+    open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
+    story.keep = 1;
+    w.toy.fail_allocation = 1;
+    cr_expect_eq(flood(0, 1, 1000), 1);
+    cr_expect_eq(story.agains, 1);
+    story.keep = 0;
+    w.toy.fail_allocation = 1;
+    cr_assert_eq(deliver(1, 100 * 1000), RH_OK);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(story.events, 1);
+    cr_expect_eq(story.end, RH_CONSUMER_CLOSED);
+    cr_expect_eq(story.error.status, RH_E_MEMORY);
     close_all();
 }
 

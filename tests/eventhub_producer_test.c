@@ -222,21 +222,72 @@ Test(producer, refuses_what_cannot_be_sent)
     close_all();
 }
 
-Test(producer, allocates_nothing_after_it_is_open)
+static void send_some(int rounds)
 {
-    open_up(RH_PRODUCER_OPTS(.in_flight = 8));
-    toy_loop_pass(&w.toy, 1);
-    size_t allocations = w.toy.allocations;
-    w.toy.fail_allocation = 1;
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0; round < rounds; round++) {
         cr_assert_eq(send_one(1, 5), RH_OK);
         cr_assert_eq(rh_producer_send(producer, batch_with(20), in_seconds(5), NULL), RH_OK);
         for (int turn = 0; turn < 20 && rh_producer_in_flight(producer); turn++)
             cr_assert_eq(rh_loop_turn(&w.toy.loop, w.toy.now), RH_OK);
         story.sents = 0;
     }
+}
+
+Test(producer, allocates_nothing_while_it_is_busy)
+{
+    open_up(RH_PRODUCER_OPTS(.in_flight = 8));
+    send_some(1);
+    size_t allocations = w.toy.allocations;
+    w.toy.fail_allocation = 1;
+    for (int tenth = 0; tenth < 48; tenth++) { /* as long as the credit of the toy service lasts */
+        send_some(1);
+        cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(100))), RH_OK);
+    }
     w.toy.fail_allocation = 0;
     cr_expect_eq(w.toy.allocations, allocations);
+    close_all();
+}
+
+Test(producer, holds_no_batch_memory_before_its_first_send_and_two_seconds_after_its_last)
+{
+    open_up(RH_PRODUCER_OPTS(.in_flight = 8));
+    toy_loop_pass(&w.toy, 2);
+    size_t idle = w.toy.bytes_allocated;
+    cr_expect_lt(idle, 400 * 1024);
+    send_some(3);
+    cr_expect_gt(w.toy.bytes_allocated, idle + 3 * 1024 * 1024, "three full batches have room");
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.toy.bytes_allocated, idle);
+    send_some(1);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.toy.bytes_allocated, idle);
+    uint64_t turns = w.toy.turns;
+    toy_loop_pass(&w.toy, 20);
+    cr_expect_leq(w.toy.turns - turns, 4, "and nobody looks any more");
+    close_all();
+}
+
+Test(producer, keeps_the_memory_of_a_batch_that_somebody_fills_slowly)
+{
+    open_up(RH_PRODUCER_OPTS());
+    rh_batch *batch = batch_with(20);
+    toy_loop_pass(&w.toy, 10);
+    cr_assert_eq(rh_batch_add(batch, &(rh_event_data){ .body = rh_str("late") }), RH_OK);
+    cr_expect_eq(rh_producer_send(producer, batch, in_seconds(5), NULL), RH_OK);
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(story.sent[0], RH_OK);
+    close_all();
+}
+
+Test(producer, says_that_there_is_no_memory_for_a_batch_and_can_be_asked_again)
+{
+    open_up(RH_PRODUCER_OPTS(.in_flight = 8));
+    rh_batch *batch = NULL;
+    w.toy.fail_allocation = 1;
+    cr_expect_eq(rh_batch_create(producer, NULL, &batch), RH_E_MEMORY);
+    w.toy.fail_allocation = 1;
+    cr_expect_eq(send_one(1, 5), RH_E_MEMORY);
+    send_some(1);
     close_all();
 }
 

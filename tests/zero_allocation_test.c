@@ -1,5 +1,6 @@
 /*
- * What design promises: after open nothing on the way of an event allocates. A million events go out and come in
+ * What design promises: whoever is busy allocates nothing on the way of an event; memory is asked for when work begins and
+ * given back when it rests (eventhub.h). A million events go out and come in
  * while malloc, calloc, realloc and mmap are counted on the client's thread; the emulator runs on its own.
  */
 #include "emulator/emulator.h"
@@ -103,9 +104,10 @@ static void exchange(uint64_t count, uint32_t together, size_t n)
     cr_assert_eq(failed, 0);
 }
 
-/** A million events, counted; a small round of each kind first lets every buffer find its place. */
+/** A million events, counted; a small round of each kind first lets every buffer find its place. Some are always kept. */
 static struct heap_count count_a_million(void)
 {
+    keep_every = 97;
     exchange(2000, 1000, 100);
     exchange(200, 1, 100);
     exchange(20, 1, 300 * 1024);
@@ -116,7 +118,6 @@ static struct heap_count count_a_million(void)
     keep_every = 3;
     exchange(150 * 1000, 1000, 100);
     exchange(200, 1, 200 * 1024);
-    keep_every = 0;
     struct heap_count after = heap_count();
     cr_expect_eq(failed, 0);
     cr_expect_leq(not_kept, 200, "only the largest may find the pool full");

@@ -19,6 +19,9 @@ typedef struct rh_ours_task {
     void        (*close)(void); /* also after an open that failed */
 } rh_ours_task;
 
+/** Of a loop that shall not sleep while it waits for an outcome; 0: it does. From the command line. */
+extern uint32_t rh_ours_spin_us;
+
 extern const rh_ours_task rh_ours_send, rh_ours_receive, rh_ours_roundtrip, rh_ours_paced, rh_ours_connect, rh_ours_idle;
 
 /* -- world.c: what every task needs ---------------------------------------------------------- */

@@ -39,15 +39,17 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     if (sent->status != RH_OK && world.error.status == RH_OK) world.error = *sent->error;
     if (world.samples) world.samples[world.done] = now - (world.interval_ns > 0 ? intended(world.done) : world.since);
     world.done++;
-    if (world.interval_ns > 0 || world.done == world.target) return;
+    if (world.interval_ns > 0) return;
     world.since = now;
-    send_next();
+    if (world.done < world.target) send_next();
+    if (world.begun == world.done) rh_loop_stop(world.loop);
 }
 
 static void on_closed(void *user, rh_producer *producer, const rh_error *error)
 {
     (void)user, (void)producer;
     if (error && world.error.status == RH_OK) world.error = *error;
+    if (world.loop) rh_loop_stop(world.loop);
 }
 
 static void end(void)
@@ -64,7 +66,7 @@ static const char *open_with(const rh_order *order)
     if (!rh_ours_events_of(order->size)) return rh_lines_failed("no memory for a body of %zu bytes", order->size);
     world.error = error;
     world.body  = order->size;
-    const char *words = rh_ours_loop(NULL, &world.loop);
+    const char *words = rh_ours_loop(RH_LOOP_OPTS(.spin_us = rh_ours_spin_us), &world.loop);
     if (!words) words = rh_ours_client(world.loop, order, RH_CLIENT_OPTS(.deliveries = IN_FLIGHT), &world.client);
     if (words) return words;
     rh_producer_opts opts = *RH_PRODUCER_OPTS(.in_flight = IN_FLIGHT, .handler = { .on_sent = on_sent, .on_closed = on_closed });
@@ -108,10 +110,9 @@ static const char *run_roundtrip(rh_turn *turn)
     if (world.target) send_next();
     while (world.done < world.target && world.error.status == RH_OK) {
         uint64_t  before = world.done;
-        rh_time   deadline = rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS));
-        rh_status status   = rh_loop_turn(world.loop, deadline);
+        rh_status status = rh_loop_run(world.loop, rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS)));
         if (status) return rh_ours_failed("loop", status, NULL);
-        if (world.done == before && rh_loop_now(world.loop) >= deadline) return rh_lines_failed("no outcome came");
+        if (world.done == before) return rh_lines_failed("no outcome came");
     }
     return finished(turn);
 }
