@@ -27,6 +27,8 @@ static struct world {
     uint8_t     inside; /* what to do in the next callback */
     uint8_t     gather[GATHER];
     bool        headers, lost;
+    void       *room, *loan; /* lent: for output, for links */
+    bool        no_room;
     uint32_t    header_bytes;
 } w;
 
@@ -128,9 +130,24 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     in_callback();
 }
 
+static void *on_room(void *user, rh_engine *engine, size_t n)
+{
+    (void)user, (void)engine;
+    REQUIRE(w.room == NULL);
+    return w.room = w.no_room ? NULL : malloc(n);
+}
+
+static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
+{
+    (void)user, (void)engine, (void)n;
+    REQUIRE(w.room == room);
+    free(room);
+    w.room = NULL;
+}
+
 static const rh_engine_handler handler = { .on_sasl = on_sasl, .on_open = on_open, .on_begin = on_begin, .on_end = on_end, .on_attach = on_attach,
                                            .on_detach = on_detach, .on_credit = on_link, .on_drained = on_link, .on_delivery = on_delivery,
-                                           .on_outcome = on_outcome, .on_close = on_close };
+                                           .on_outcome = on_outcome, .on_close = on_close, .on_room = on_room, .on_room_back = on_room_back };
 
 /* -- what leaves ------------------------------------------------------------------------------- */
 
@@ -200,6 +217,22 @@ static void attach_one(uint8_t what)
     if (opts.receiver) (void)rh_link_credit(link, 5);
 }
 
+/* One loan at a time comes and goes; where links have no slots of their own it is all they have. */
+static void lend_or_reclaim(void)
+{
+    rh_engine_slots slots = { .sessions = 1, .links = 2, .deliveries = 2, .text = 24 };
+    size_t          n     = rh_engine_slots_size(&slots);
+    if (w.loan == NULL) {
+        w.loan = malloc(n);
+        REQUIRE(rh_engine_lend(w.engine, w.loan, n, &slots) == RH_OK);
+    } else if (rh_engine_reclaim(w.engine, w.loan) == RH_OK) {
+        free(w.loan);
+        w.loan    = NULL;
+        w.link    = NULL; /* names of what may have been in it */
+        w.session = NULL;
+    }
+}
+
 static void begin_one(void)
 {
     rh_session *session;
@@ -226,7 +259,11 @@ static void act(uint8_t what)
     case 12: w.inside = (uint8_t)(what << 4); break;
     case 13: (void)!rh_link_accept(w.link, &(rh_link_opts){ .gather = w.gather, .gather_n = sizeof w.gather, .max_message_size = 1500 }); break;
     case 14: (void)rh_link_refuse(w.link, "amqp:not-allowed", "no"); break;
-    default: rh_engine_tick(w.engine, w.now); break;
+    default:
+        if (what & 1) w.no_room = what & 2;
+        if (what & 4) lend_or_reclaim();
+        if (w.inside == 0) rh_engine_tick(w.engine, w.now);
+        break;
     }
 }
 
@@ -288,10 +325,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t        depth  = (uint8_t)((data[0] >> 1) % 5);
     rh_engine_opts opts   = { .size = sizeof opts, .server = server, .pipeline = data[0] & 16, .sessions = 3, .links = 4, .deliveries = 6, .output_bytes = 4096,
                               .max_frame_size = OUR_FRAME_MAX, .incoming_window = 16, .sasl = depth <= 1 ? RH_SASL_ANONYMOUS : RH_SASL_NONE, .first_id = UINT32_MAX - 2 };
+    if (data[0] & 32) opts.output_lent = true;
+    if (data[0] & 64) opts.links = RH_NO_SLOTS;
     memset(&w, 0, sizeof w);
     w.now    = RH_SECONDS(1);
     w.engine = rh_engine_init(memory, sizeof memory, &opts, &handler, NULL);
     REQUIRE(w.engine != NULL);
+    if (data[0] & 64) lend_or_reclaim();
     say_usual(server, depth);
     size_t at = 1;
     while (at < size) {
@@ -309,6 +349,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             at += n;
         }
     }
+    w.no_room = false;
     for (int i = 0; i < 40; i++) {
         take(32);
         rh_engine_tick(w.engine, w.now);
@@ -320,5 +361,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(w.ended == w.begun);
     REQUIRE(w.detached == w.attached);
     REQUIRE(w.closed == 1);
+    REQUIRE(w.room == NULL);
+    free(w.loan);
     return 0;
 }

@@ -93,7 +93,7 @@ static size_t loan_place(struct loan *loan, const rh_engine_slots *slots)
     };
     size_t n = rounded(sizeof *loan);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        row[i].slots = (uint8_t *)loan + n;
+        if (loan) row[i].slots = (uint8_t *)loan + n;
         n += (size_t)row[i].count * row[i].stride;
     }
     if (loan) *loan = (struct loan){ .sessions = row[0], .links = row[1], .deliveries = row[2] };
@@ -429,8 +429,9 @@ size_t rh_engine_frame_size(const rh_engine *engine, const uint8_t *bytes, size_
 
 size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_time now)
 {
-    if (engine->inside || !rh_output_borrow(engine)) return 0;
+    if (engine->inside) return 0;
     engine->inside = true;
+    (void)rh_output_borrow(engine); /* without room for answers nothing is wanted */
     clock_set(engine, now);
     size_t used = 0;
     while (used < n && rh_engine_wants_input(engine)) {
@@ -551,9 +552,11 @@ rh_time rh_engine_deadline(const rh_engine *engine)
 
 bool rh_engine_wants_input(const rh_engine *engine)
 {
+    if (engine->deaf || engine->state == CONN_END) return true;
+    if (engine->out.starved) return false;
     /* Bytes that wait for the peer's SASL outcome or open leave after more input, never before. */
     bool stuck = !rh_output_has_more(&engine->out);
-    return stuck || engine->deaf || engine->state == CONN_END || rh_output_room(&engine->out) >= ANSWER_ROOM;
+    return stuck || rh_output_room(&engine->out) >= ANSWER_ROOM;
 }
 
 bool rh_engine_wants_output(const rh_engine *engine)

@@ -149,10 +149,30 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     hook(end, ON_CLOSE, engine);
 }
 
+/* Memory of its own each time, and of exactly the size: what is used too late or too far is found. */
+static void *on_room(void *user, rh_engine *engine, size_t n)
+{
+    struct end *end = user;
+    (void)engine;
+    end->room_asked++;
+    if (end->no_room) return NULL;
+    end->rooms++;
+    return malloc(n);
+}
+
+static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
+{
+    struct end *end = user;
+    (void)engine;
+    end->rooms--;
+    end->secret_seen |= memmem(room, n, "canary", 6) != NULL;
+    free(room);
+}
+
 static const rh_engine_handler handler = {
     .on_sasl = on_sasl, .on_open = on_open, .on_begin = on_begin, .on_end = on_end, .on_attach = on_attach, .on_detach = on_detach,
     .on_credit = on_credit, .on_drained = on_drained, .on_gather = on_gather, .on_delivery = on_delivery, .on_outcome = on_outcome,
-    .on_close = on_close,
+    .on_close = on_close, .on_room = on_room, .on_room_back = on_room_back,
 };
 
 /* -- ends -------------------------------------------------------------------------------------- */
@@ -176,6 +196,7 @@ void end_init(struct end *end, const char *name, const rh_engine_opts *opts)
 
 void end_fini(struct end *end)
 {
+    if (end->rooms > 0) rh_engine_lost(end->engine, NULL);
     free(end->memory);
     free(end->inbox);
     free(end->gather);

@@ -35,6 +35,9 @@ struct end {
     uint8_t *gather;
     size_t   gather_n;
     bool     gathers_late;   /* gives the gather buffer in on_gather only */
+    uint32_t rooms, room_asked; /* lent for output now; asked for so far */
+    bool     no_room;        /* lends none */
+    bool     secret_seen;    /* "canary" stood in room that came back */
     void   (*hook)(struct end *, enum event, void *handle);
     void    *hook_user;
 
