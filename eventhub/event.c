@@ -150,12 +150,7 @@ rh_property_walk rh_event_annotations(const rh_event *event)
 
 bool rh_property_next(rh_property_walk *walk, rh_property *out)
 {
-    rh_value key;
-    while (rh_dec_left(&walk->items) && rh_dec_value(&walk->items, &key) && rh_dec_value(&walk->items, &out->value)) {
-        out->key = text_of(&key);
-        if (out->key.p) return true; /* [3.2.10] keys may be ulongs; none is in use */
-    }
-    return false;
+    return rh_map_next(&walk->items, out);
 }
 
 bool rh_event_property(const rh_event *event, const char *key, rh_value *out)

@@ -26,8 +26,9 @@ struct session;
  * wants room for every field at its longest before it starts. */
 #define TRANSFER_HEADER_MAX 192u
 
-/* Lending more would not make the pipe faster, but a control frame behind it later. */
-#define LENT_BYTES_MAX (256u * 1024u)
+/* A kernel that is given this much at once is called twice for a thousand events of 1 KiB. Lending more would not make the
+ * pipe faster, but a control frame behind it later. */
+#define LENT_BYTES_MAX (512u * 1024u)
 
 struct segment {
     const uint8_t   *p;

@@ -227,6 +227,7 @@ static void end(rh_tcp_pipe *pipe)
     reactor->stats.pipes--;
     rh_timer_cancel(&reactor->loop, &pipe->timer);
     rh_pipe_drop_input(pipe);
+    rh_pipe_drop_output(pipe);
     if (pipe->tls) rh_tls_session_free(pipe);
     tell_down(pipe);
     rh_reactor_free(reactor, pipe, pipe->block_n);

@@ -11,8 +11,8 @@
 #include "transport/address.h"
 #include "transport/reactor.h"
 
-/* Pieces of output that go in one send: 32 frames of header and body. */
-#define RH_PIPE_PIECES 64
+/* Pieces of output that go in one send: 256 frames of header and body, and a kernel takes no more than 1,024. */
+#define RH_PIPE_PIECES 512
 
 /* What a peer that takes no more, or does not end its side, may cost. */
 #define RH_PIPE_FLUSH_TIME  RH_SECONDS(5)
@@ -55,8 +55,8 @@ typedef struct rh_tcp_pipe {
     rh_buffer *tail;     /* the beginning of a frame */
     rh_backlog backlog;  /* of the frames' stream, while the owner wants none */
 
-    rh_iov   iov[RH_PIPE_PIECES]; /* lent and not sent yet: [at, count) */
-    uint32_t at, count;
+    rh_buffer *pieces; /* borrowed while something is lent: rh_pipe_iov() */
+    uint32_t   at, count;
 
     rh_status error;
     int       os_error;
@@ -113,5 +113,10 @@ bool rh_pipe_lend(rh_tcp_pipe *pipe);
 
 /** n bytes of what is lent are done with. */
 void rh_pipe_use(rh_tcp_pipe *pipe, size_t n);
+
+/** What is lent and not sent yet: [at, count). */
+static inline rh_iov *rh_pipe_iov(const rh_tcp_pipe *pipe) { return (rh_iov *)pipe->pieces->bytes; }
+
+void rh_pipe_drop_output(rh_tcp_pipe *pipe);
 
 #endif

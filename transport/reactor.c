@@ -286,6 +286,7 @@ static void free_reactor(rh_reactor *reactor)
     if (reactor->poller) reactor->poller->ops->destroy(reactor->poller);
     rh_doorbell_fini(&reactor->bell, &reactor->allocator);
     rh_buffers_fini(&reactor->buffers);
+    rh_buffers_fini(&reactor->pieces);
     if (reactor->plain) rh_reactor_free(reactor, reactor->plain, reactor->plain_n);
     allocator.free(allocator.user, reactor, sizeof *reactor);
 }
@@ -415,6 +416,7 @@ static rh_status furnish(rh_reactor *reactor, rh_error *error)
 {
     size_t room = (reactor->opts.max_frame > PLAIN_BYTES ? reactor->opts.max_frame : PLAIN_BYTES) + FRAME_BUFFER_SLACK;
     rh_status status = rh_buffers_init(&reactor->buffers, &reactor->allocator, reactor->opts.frame_buffers, room);
+    if (status == RH_OK) status = rh_buffers_init(&reactor->pieces, &reactor->allocator, 1, RH_PIPE_PIECES * sizeof(rh_iov));
     if (status == RH_OK) status = rh_doorbell_init(&reactor->bell, reactor->opts.posts, &reactor->allocator);
     if (status) return refuse(error, status, status == RH_E_MEMORY ? "no memory for a loop" : "no eventfd for a loop");
     reactor->plain_n = PLAIN_BYTES;

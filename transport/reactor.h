@@ -22,6 +22,7 @@ typedef struct rh_reactor {
     rh_doorbell   bell;
     rh_socket    *bell_socket;
     rh_buffers    buffers;
+    rh_buffers    pieces;  /* lists of what pipes lend to the kernel */
     uint8_t      *plain;   /* where TLS pipes decrypt to and gather in, one at a time */
     size_t        plain_n;
     rh_loop_stats stats;

@@ -174,8 +174,9 @@ static const uint8_t *gather(rh_tcp_pipe *pipe, size_t *n)
     while (*n < RECORD_BYTES && rh_pipe_lend(pipe)) {
         size_t copied = 0;
         for (uint32_t i = pipe->at; i < pipe->count && *n < RECORD_BYTES; i++) {
-            size_t part = pipe->iov[i].n < RECORD_BYTES - *n ? pipe->iov[i].n : RECORD_BYTES - *n;
-            memcpy(plain + *n, pipe->iov[i].p, part);
+            const rh_iov *piece = &rh_pipe_iov(pipe)[i];
+            size_t part = piece->n < RECORD_BYTES - *n ? piece->n : RECORD_BYTES - *n;
+            memcpy(plain + *n, piece->p, part);
             *n += part;
             copied += part;
         }
@@ -202,7 +203,7 @@ static void seal_output(rh_tcp_pipe *pipe)
     if (SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) return;
     while (!session->out || room - session->out->n >= RECORD_ROOM) {
         if (!rh_pipe_lend(pipe)) return;
-        const rh_iov *piece = &pipe->iov[pipe->at];
+        const rh_iov *piece = &rh_pipe_iov(pipe)[pipe->at];
         size_t n = RECORD_BYTES;
         if (piece->n >= n) {
             if (!seal(pipe, piece->p, n)) return;

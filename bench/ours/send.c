@@ -1,7 +1,7 @@
 /* send: batches or singles as fast as outcomes let them go. */
 #include "bench/ours/ours.h"
 
-#define IN_FLIGHT_BATCHES 3u
+#define IN_FLIGHT_BATCHES 4u
 #define IN_FLIGHT_SINGLES 2000u
 
 static struct {
@@ -9,17 +9,11 @@ static struct {
     rh_client   *client;
     rh_producer *producer;
     uint32_t     batch; /* events in a message */
+    uint32_t     in_flight;
     size_t       body;
     uint64_t     target, begun, done;
     rh_error     error;
 } world;
-
-static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
-{
-    (void)user, (void)producer;
-    if (sent->status != RH_OK && world.error.status == RH_OK) world.error = *sent->error;
-    world.done += sent->events;
-}
 
 static void on_closed(void *user, rh_producer *producer, const rh_error *error)
 {
@@ -55,23 +49,43 @@ static rh_status send_single(void)
     return status;
 }
 
+/* Several at a time leave in one system call: what came back is waited for until half is. */
+static void refill(void)
+{
+    rh_status status = RH_OK;
+    uint32_t  open   = rh_producer_in_flight(world.producer);
+    if (open > world.in_flight / 2) return;
+    for (; !status && world.begun < world.target && open < world.in_flight; open++) {
+        status = world.batch > 1 ? send_batch() : send_single();
+    }
+    if (status && status != RH_AGAIN && !world.error.status) rh_error_set(&world.error, status, NULL, "send");
+}
+
+static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
+{
+    (void)user, (void)producer;
+    if (sent->status != RH_OK && world.error.status == RH_OK) world.error = *sent->error;
+    world.done += sent->events;
+    refill();
+    if (world.done >= world.target || world.error.status) rh_loop_stop(world.loop);
+}
+
+static void on_ready(void *user, rh_producer *producer)
+{
+    (void)user, (void)producer;
+    refill();
+}
+
 static const char *run(rh_turn *turn)
 {
-    world.target    = turn->events;
-    world.begun     = world.done = 0;
-    rh_status status = RH_OK;
+    world.target = turn->events;
+    world.begun = world.done = 0;
+    refill();
     while (world.done < world.target && world.error.status == RH_OK) {
-        status = RH_OK;
-        /* A batch that could not be sent would be encoded again: ask first. */
-        while (!status && world.begun < world.target && rh_producer_in_flight(world.producer) < (world.batch > 1 ? IN_FLIGHT_BATCHES : IN_FLIGHT_SINGLES)) {
-            status = world.batch > 1 ? send_batch() : send_single();
-        }
-        if (status && status != RH_AGAIN) return rh_ours_failed("send", status, rh_producer_error(world.producer));
-        rh_time   deadline = rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS));
-        uint64_t  before   = world.done;
-        status = rh_loop_turn(world.loop, deadline);
+        uint64_t  before = world.done;
+        rh_status status = rh_loop_run(world.loop, rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS)));
         if (status) return rh_ours_failed("loop", status, NULL);
-        if (world.done == before && rh_loop_now(world.loop) >= deadline) return rh_lines_failed("no outcome came");
+        if (world.done == before) return rh_lines_failed("no outcome came");
     }
     turn->bytes = world.body * world.done;
     return world.error.status ? rh_ours_failed("send", world.error.status, &world.error) : NULL;
@@ -89,9 +103,9 @@ static void end(void)
 static const char *open_producer(const rh_order *order)
 {
     rh_error         error = { .status = RH_OK };
-    rh_producer_opts opts  = *RH_PRODUCER_OPTS(.in_flight = order->batch > 1 ? IN_FLIGHT_BATCHES : IN_FLIGHT_SINGLES,
-                                               .batches   = IN_FLIGHT_BATCHES + 1,
-                                               .handler   = { .on_sent = on_sent, .on_closed = on_closed });
+    world.in_flight        = order->batch > 1 ? IN_FLIGHT_BATCHES : IN_FLIGHT_SINGLES;
+    rh_producer_opts opts  = *RH_PRODUCER_OPTS(.in_flight = world.in_flight, .batches = IN_FLIGHT_BATCHES,
+                                               .handler = { .on_sent = on_sent, .on_ready = on_ready, .on_closed = on_closed });
     rh_status status = rh_producer_open_wait(world.client, &opts, &world.producer, RH_OURS_WAIT_MS, &error);
     return status ? rh_ours_failed("producer", status, &error) : NULL;
 }
@@ -107,7 +121,6 @@ static const char *open_send(const rh_order *order)
     if (!words) words = rh_ours_client(world.loop, order, RH_CLIENT_OPTS(.deliveries = 2048), &world.client);
     if (!words) words = open_producer(order);
     if (words) end();
-    else rh_ours_watch(world.loop);
     return words;
 }
 
