@@ -34,7 +34,8 @@ def over_floor($path; $bench; $task; $floor; $limit; $key):
     by($bench; $task; $floor) as $row
     | (if $row[$key] == null then null else 1 / $row[$key] end) as $ratio
     | (if $ratio == null then "-" else "\($ratio | figure) [\(1 / $row[$key + "_max"] | figure)..\(1 / $row[$key + "_min"] | figure)]x" end) as $text
-    | goal($path; $ratio; $text; "<="; $limit; "<= \($limit)x \($floor | ltrimstr("floor: "))"; "");
+    | goal($path; $ratio; $text; "<="; $limit; "<= \($limit)x \($floor | ltrimstr("floor: "))";
+           if $ratio == null then "" else "\(ours($bench; $task).value | figure) against \($row.value | figure) \($row.unit)" end);
 
 def codec_goals:
     "build + encode one event" as $encode | "decode, every field read" as $decode
@@ -80,16 +81,38 @@ def stream_goals:
       (ours("stream"; $receive).copied_per_body_byte as $copied
        | goal($in; $copied; text($copied; " B copied a byte"); ""; 0; "shown"; beside("stream"; $receive; "copied_per_body_byte")));
 
+# The 99.9th percentile of all rounds together, in multiples of the floor's.
+def tail_goal($path; $task; $floor; $limit):
+    ours("latency"; $task) as $ours | by("latency"; $task; $floor) as $row
+    | (if ($ours.p999_us // 0) == 0 or ($row.p999_us // 0) == 0 then null else $ours.p999_us / $row.p999_us end) as $ratio
+    | goal($path; $ratio; (if $ratio == null then "-" else "p99.9: \($ratio | figure)x" end); "<="; $limit; "p99.9 <= \($limit)x \($floor | ltrimstr("floor: "))";
+           if $ratio == null then "" else "\($ours.p999_us | figure) against \($row.p999_us | figure) us" end);
+
+def round_trip_goals($place; $floor; $limit; $ahead):
+    "round trip to accepted, p50: \($place)" as $path | "roundtrip \($place)" as $task
+    | over_floor($path; "latency"; $task; $floor; $limit; "x_ours"),
+      tail_goal($path; $task; $floor; 1.5),
+      ahead($path; "latency"; $task; "qpid-proton"; ""; $ahead);
+
+def latency_goals:
+    round_trip_goals("same core"; "floor: blocking socket"; 1.25; 1.5),
+    round_trip_goals("other core"; "floor: blocking socket"; 1.15; 1),
+    round_trip_goals("busy"; "floor: spinning ring"; 1.15; 1);
+
 def connect_goals:
     "connect to the first accepted event, TLS 1.3 + CBS" as $path
     | at_most($path; "connect"; "first event tls"; "value"; " round trips"; 7);
 
-def kib($row): if $row == null or ($row | is_missing) then null else [$row.value, $row.page_bytes_per_connection] | max / 1024 end;
+# Both count: what malloc gave, and what was touched.
+def kib: { heap: (.value / 1024), pages: (.page_bytes_per_connection / 1024) };
+def kib_text: kib | "\(.heap | figure) KiB heap, \(.pages | figure) touched";
 
 def memory_goal($path; $task; $limit):
-    kib(ours("memory"; $task)) as $measured
-    | goal($path; $measured; text($measured; " KiB"); "<="; $limit; "<= \($limit) KiB";
-           [ of("memory"; $task)[] | select(is_ours | not) | if is_missing then "\(.who) missing" else "\(.who) \(kib(.) | figure) KiB" end ] | join("; "));
+    ours("memory"; $task) as $row
+    | (if $row == null or ($row | is_missing) then null else $row | kib | [.heap, .pages] | max end) as $measured
+    | goal($path; $measured; (if $measured == null then "-" else $row | kib_text end); "<="; $limit; "<= \($limit) KiB" + ($task | ltrimstr("idle plain") | ltrimstr("idle tls"));
+           [ of("memory"; $task)[] | select(is_ours | not) ]
+           | [ .[] | select(is_missing | not) | "\(.who) \(kib_text)" ] + [ map(select(is_missing) | .who) | select(length > 0) | "missing: " + join(", ") ] | join("; "));
 
 def memory_goals:
     "memory of an idle connection, `$cbs` pair and a link" as $path
@@ -99,4 +122,4 @@ def memory_goals:
       memory_goal($path + ", TLS"; "idle tls, 2 s after 1 MiB"; 32),
       at_most("idle, beyond heartbeats"; "memory"; "idle plain"; "wakes_per_s_one"; " wake-ups/s"; 0);
 
-def goals: [ codec_goals, engine_goals, stream_goals, connect_goals, memory_goals ];
+def goals: [ codec_goals, engine_goals, stream_goals, latency_goals, connect_goals, memory_goals ];

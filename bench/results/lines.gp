@@ -8,7 +8,6 @@ set logscale xy
 unset mxtics
 unset mytics
 set format y "%h"
-set ytics (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5)
 set lmargin at screen 0.09
 set rmargin at screen 0.80
 set tmargin at screen 1 - 70.0 / height

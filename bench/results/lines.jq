@@ -9,12 +9,17 @@ def grouped: reduce .[] as $point ([]; if any(.[]; .who == $point.who) then map(
 def apart($step): sort_by(.at)
     | reduce range(1; length) as $i (.; .[$i].at = ([ .[$i].at, .[$i - 1].at * $step ] | max));
 
+# More of them within a decade when there are few decades.
+def tics($low; $high):
+    (if $high / $low < 8 then [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8] elif $high / $low < 60 then [1, 1.5, 2, 3, 5, 7] else [1, 2, 5] end) as $steps
+    | [ range(-3; 9) as $decade | $steps[] * pow(10; $decade) | select(. >= $low and . <= $high) | tostring ] | join(", ");
+
 map(select(.x and .y)) | grouped as $lines
 | if $lines == [] then empty else
   ([ $lines[].points[].y ] | { least: min, most: max }) as $y | ([ $lines[].points[].x ] | { least: min, most: max }) as $x
 | ($y.least * 0.8) as $low | ($y.most * 1.3) as $high
 | "title = \"\($title)\"", "below = \"\($below)\"", "x_label = \"\($x_label)\"", "y_label = \"\($y_label)\"",
-  "set xrange [\($x.least) : \($x.most)]", "set yrange [\($low) : \($high)]",
+  "set xrange [\($x.least * 0.999) : \($x.most * 1.001)]", "set yrange [\($low) : \($high)]", "set ytics (\(tics($low; $high)))",
   (if $x_tics == "" then empty else "set xtics (\($x_tics))" end),
   "count = \($lines | length)",
   "array class[count] = [\([ $lines[] | { ours: 1, floor: 2, rival: 3 }[class] | tostring ] | join(", "))]",
