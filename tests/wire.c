@@ -151,8 +151,7 @@ void wire_accept(void *user, rh_pipe *pipe)
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
 {
-    (void)text;
-    ((struct wire *)user)->warned += level <= RH_LOG_WARNING;
+    (void)level, (void)text;
     if (strcmp(id, "loop.epoll") == 0) ((struct wire *)user)->logged_epoll++;
 }
 

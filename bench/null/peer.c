@@ -276,7 +276,8 @@ static bool on_list(rh_null_peer *peer, uint16_t channel, rh_slice body)
     if (id == RH_AMQP_OPEN) return on_open(peer, &d);
     if (id == RH_AMQP_CLOSE) return on_close(peer);
     if (id == RH_AMQP_BEGIN) return on_begin(peer, channel, &d);
-    if (id == RH_AMQP_DETACH && !session) return true; /* Python, after its end */
+    bool late = id == RH_AMQP_DETACH || id == RH_AMQP_FLOW || id == RH_AMQP_DISPOSITION;
+    if (late && !session) return true; /* Python and rhea, after their end */
     if (!session) return rh_null_trouble(peer, "a frame on a channel without a session");
     switch ((int)id) {
     case RH_AMQP_TRANSFER:    return rh_null_sink_transfer(peer, session, body, true);
