@@ -99,7 +99,7 @@ Test(emulator_link, a_ghost_takes_no_room_from_the_link_that_comes_back)
     raw_link     readers[5], back;
     open_twice(&t);
     for (int i = 0; i < 5; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "reader-%d", i);
         cr_assert(RAW_ATTACH(&t.c, &readers[i], .address = PLACE, .name = name, .receiver = true));
     }

@@ -151,7 +151,8 @@ void wire_accept(void *user, rh_pipe *pipe)
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
 {
-    (void)level, (void)text;
+    (void)text;
+    ((struct wire *)user)->warned += level <= RH_LOG_WARNING;
     if (strcmp(id, "loop.epoll") == 0) ((struct wire *)user)->logged_epoll++;
 }
 

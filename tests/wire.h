@@ -37,7 +37,7 @@ struct wire {
     rh_tls      *server_tls, *client_tls;
     struct end   client, server;
     struct end  *accepted; /* the end that the next peer gets; NULL: refuse it */
-    unsigned     logged_epoll;
+    unsigned     logged_epoll, warned;
 };
 
 /** Every test runs on both: for (each_backend(backend)) */
