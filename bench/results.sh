@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$to/plots"
 rm -f "$to"/plots/*.svg "$to"/plots/*.png
 
+ls "$from"/*.json >/dev/null 2>&1 || { echo "nothing was measured yet: $from has no results" >&2; exit 1; }
+
 ask() { # program.jq option... : asks it of every report
     program=$1
     shift
@@ -23,7 +25,7 @@ draw() { # bars|lines name
         terminal="svg size 1000, height font '$font,$middle' background '#ffffff'"
         test $kind = svg || terminal="pngcairo size 1000, height font '$font,$middle' background '#ffffff'"
         gnuplot -e "load '$work/$2.gp'; height = '$1' eq 'bars' ? 92 + 24 * lines : 480;
-            font_title = '$font,$large'; font_head = '$font:Bold,$middle'; font_small = '$font,$small';
+            font_title = '$font,$large'; font_small = '$font,$small';
             set terminal $terminal; set output '$to/plots/$2.$kind'" "$here/$1.gp"
     done
 }
@@ -65,5 +67,7 @@ test ! -s "$curve" || curves | while read -r task; do
             percentile us "'p50' 2, 'p75' 4, 'p90' 10, 'p95' 20, 'p99' 100, 'p99.9' 1000, 'p99.99' 10000, 'p99.999' 100000"
 done
 
-ask table.jq
+red='' green='' plain=''
+if test -t 1; then red=$(printf '\033[31m') green=$(printf '\033[32m') plain=$(printf '\033[0m'); fi
+ask table.jq | sed -e "s/^  MISSED/  ${red}MISSED$plain/" -e "s/^  met/  ${green}met$plain/"
 ask markdown.jq --rawfile misses "$here/../misses.md" --argjson plots "$(cd "$to" && ls plots/*.svg 2>/dev/null | jq -R . | jq -s .)" > "$to/RESULTS.md"

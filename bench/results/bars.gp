@@ -24,4 +24,4 @@ plot $bars using 2:1:(low):2:($1 - 0.36):($1 + 0.36):(colour($5)) with boxxyerro
      $bars using ($4 > $3 ? $2 : NaN):1:3:4 with xerrorbars pt -1 lw 1 lc rgb "#59626c", \
      $bars using (edge):1:6:(ink($5)) with labels right offset -1,0 noenhanced tc rgb variable, \
      $bars using (logarithmic ? ($4 > $2 ? $4 : $2) * 1.12 : ($4 > $2 ? $4 : $2) + high * 0.008):1:7:(ink($5)) with labels left noenhanced tc rgb variable, \
-     $heads using (edge):1:2 with labels left offset -0.6,0 noenhanced font font_head textcolor rgb "#1b1f24"
+     $heads using (edge):1:2 with labels left offset -0.6,0 enhanced textcolor rgb "#1b1f24"

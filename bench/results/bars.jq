@@ -37,7 +37,7 @@ rows_of as $all
   "END", "$heads << END",
   ( foreach ($groups[] | { head: .task }, (.rows[] | { bar: . })) as $line ({ y: 0 };
         { y: (.y + (if $line.head and .y > 0 then 1.5 else 1 end)), line: $line };
-        select(.line.head) | [ .y, (.line.head | size_words) ] | @tsv) ),
+        select(.line.head) | [ .y, "{/:Bold \(.line.head | size_words)}" ] | @tsv) ),
   "END",
   "lines = \([ $groups[] | .rows | length + 1.5 ] | add)"
   end

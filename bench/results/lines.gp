@@ -11,8 +11,8 @@ set format y "%h"
 set lmargin at screen 0.09
 set rmargin at screen 0.80
 set tmargin at screen 1 - 70.0 / height
-set bmargin at screen 58.0 / height
-set xlabel x_label textcolor rgb "#59626c"
+set bmargin at screen 66.0 / height
+set xlabel x_label offset 0,0.2 textcolor rgb "#59626c"
 set ylabel y_label textcolor rgb "#59626c"
 set label title at screen 0.02, 1 - 24.0 / height left noenhanced font font_title textcolor rgb "#1b1f24"
 set label below at screen 0.02, 1 - 47.0 / height left noenhanced font font_small textcolor rgb "#6a737d"
