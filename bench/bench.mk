@@ -3,7 +3,7 @@ PACKAGES_bench = $(PACKAGES_build) libqpid-proton11-dev python3-uamqp valgrind $
 
 $(BUILD)/bench/%.o: COMPILE = $(CC) $(CFLAGS) $(SANITIZE) $(WARNINGS) -iquote . -I$(BUILD)/include -pthread -MMD -MP
 
-CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton floor/codec counts reference rounds)
+CODEC_BENCH = $(patsubst %,$(BUILD)/bench/%.o,codec codec_ours codec_proton codec_rivals contender crew floor/codec counts reference rounds task)
 $(CODEC_BENCH): $(HEADERS)
 
 # Asked when the program is linked, which is after the packages are there.
@@ -14,6 +14,7 @@ $(BUILD)/bench/codec: $(CODEC_BENCH) $(STATIC)
 .PHONY: bench-codec
 bench-codec: packages-bench
 	@$(MAKE) --no-print-directory $(BUILD)/bench/codec
+	@tests/interop/packages.sh
 	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh | tee $(BUILD)/bench/machine.txt
 	@bench/instructions.sh $(BUILD)/bench/codec $(BUILD)/bench/codec.ir
 	@$(BUILD)/bench/codec $(BUILD)/bench

@@ -8,6 +8,7 @@
  * Everybody's bytes and fields are compared with the reference before anything is measured.
  */
 #include "bench/codec.h"
+#include "bench/codec_rivals.h"
 #include "bench/counts.h"
 #include "bench/rounds.h"
 
@@ -32,10 +33,11 @@ static inline void want(const void *p) { __asm__ volatile("" : : "r"(p) : "memor
 enum task { ENCODE, DECODE, LAZY, BATCH, BATCH_DECODE, TASKS };
 
 static const char *const task_names[TASKS] = { "encode", "decode", "lazy decode", "batch", "batch decode" };
+static const char *const protocol_names[TASKS] = { "encode", "decode", "lazy", "batch", "batch-decode" };
 
 struct job {
     enum task       task;
-    const rh_codec *codec;
+    const rh_codec *codec; /* NULL: a rival in a process of its own */
     unsigned        turns; /* of a round, found out once */
 };
 
@@ -176,8 +178,8 @@ static void count_instructions(const struct job *job)
 static const rh_codec *const codecs[] = { &rh_codec_memcpy, &rh_codec_hand, &rh_codec_ours, &rh_codec_proton };
 enum { MEMCPY, HAND, OURS, CODECS = 4 };
 
-static struct job   jobs[TASKS * CODECS];
-static rh_contender contenders[TASKS * CODECS];
+static struct job   jobs[TASKS * (CODECS + RH_CODEC_RIVALS_MAX)];
+static rh_contender contenders[TASKS * (CODECS + RH_CODEC_RIVALS_MAX)];
 static size_t       count;
 
 static void add(enum task task, const rh_codec *codec, size_t floor, size_t ours)
@@ -191,7 +193,7 @@ static void add(enum task task, const rh_codec *codec, size_t floor, size_t ours
 }
 
 /* Tasks on single events are divided by memcpy of one, those on batches by memcpy of the batch. */
-static void add_all(void)
+static void add_all(bool rivals)
 {
     size_t floor = 0;
     for (enum task task = ENCODE; task < TASKS; task++) {
@@ -199,7 +201,19 @@ static void add_all(void)
         size_t ours   = count + copies + 1;
         if (copies) floor = count;
         for (size_t c = copies ? MEMCPY : HAND; c < CODECS; c++) add(task, codecs[c], floor, ours);
+        if (rivals) count += rh_codec_rivals_add(&contenders[count], protocol_names[task], task_names[task], floor, ours);
     }
+}
+
+/* DIRECTORY is BUILD/bench, and rivals are told BUILD. */
+static void start_rivals(const char *directory)
+{
+    char  build[1024];
+    char *end;
+    snprintf(build, sizeof build, "%s", directory);
+    end = strrchr(build, '/');
+    if (end) *end = '\0';
+    rh_codec_rivals_start(end ? build : "..");
 }
 
 int main(int argc, char **argv)
@@ -210,9 +224,10 @@ int main(int argc, char **argv)
     }
     bool instructions = strcmp(argv[1], "--instructions") == 0;
     rh_reference_init();
-    add_all();
+    if (!instructions) start_rivals(argv[1]);
+    add_all(!instructions);
     for (size_t i = 0; i < count; i++) {
-        if (contenders[i].missing) continue;
+        if (contenders[i].missing || !jobs[i].codec) continue;
         check(&jobs[i]);
         if (instructions) {
             count_instructions(&jobs[i]);
@@ -228,6 +243,7 @@ int main(int argc, char **argv)
         .contenders = contenders, .count = count, .rounds = RH_ROUNDS,
     };
     rh_rounds_run(&report);
+    rh_codec_rivals_stop();
     printf("reference event: %d B sent, %d B received, %d in a batch of %d B", RH_REFERENCE_SENT, RH_REFERENCE_RECEIVED,
            RH_REFERENCE_COUNT, RH_REFERENCE_BATCH);
     if (rh_codec_proton.encode) printf("; qpid-proton's form of it %zu B", rh_codec_proton.encode(out, OUT_SIZE, rh_reference_event_at(0)));
