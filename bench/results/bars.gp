@@ -13,7 +13,8 @@ set lmargin at screen 0.22
 set rmargin at screen 0.97
 set tmargin at screen 1 - 66.0 / height
 set bmargin at screen 34.0 / height
-if (logarithmic) { set logscale x; set format x "%h" } else { set format x "%h" }
+set format x "%h"
+if (logarithmic) { set logscale x; if (low >= 1) { set format x "%.0s%c" } }
 set xrange [low : high]
 set label title at screen 0.02, 1 - 24.0 / height left noenhanced font font_title textcolor rgb "#1b1f24"
 edge = logarithmic ? low * 1.001 : low + high * 1e-6
