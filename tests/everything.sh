@@ -1,7 +1,7 @@
 # Sourced by run.sh: what `make test` runs beyond `make check`.
 
 echo "instructions"
-part instructions 120 tests/instructions.sh check
+part instructions 300 tests/instructions.sh check
 
 echo "the program and strangers"
 part cli 240 tests/cli.sh
