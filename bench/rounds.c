@@ -130,9 +130,12 @@ static void print_row(const rh_report *report, int also, size_t i)
     }
     rh_spread of     = spread(report, also, i);
     int       digits = digits_of(of.median);
-    char      range[64];
-    snprintf(range, sizeof range, "[%.*f..%.*f]", digits, of.min, digits, of.max);
-    printf("%11.*f %-24s", digits, of.median, range);
+    char      median[32] = "-", range[64] = "";
+    if (!isnan(of.median)) {
+        snprintf(median, sizeof median, "%.*f", digits, of.median);
+        snprintf(range, sizeof range, "[%.*f..%.*f]", digits, of.min, digits, of.max);
+    }
+    printf("%11s %-24s", median, range);
     print_ratio(ratio(report, also, i, contender->floor));
     print_ratio(ratio(report, also, i, contender->ours));
     if (also == UNIT) print_extras(report, contender);
