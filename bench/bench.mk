@@ -86,7 +86,7 @@ $(BUILD)/bench/pump: $(PUMP) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lssl -lcrypto
 
-OURS = $(patsubst bench/%.c,$(BUILD)/bench/objects/%.o,$(wildcard bench/ours/*.c) bench/lines.c bench/reference.c)
+OURS = $(patsubst bench/%.c,$(BUILD)/bench/objects/%.o,$(wildcard bench/ours/*.c) bench/codec_ours.c bench/lines.c bench/reference.c)
 $(OURS): $(HEADERS)
 $(BUILD)/bench/ours: $(OURS) $(STATIC)
 	@echo "  link $@"

@@ -24,6 +24,9 @@ extern uint32_t rh_ours_spin_us;
 
 extern const rh_ours_task rh_ours_send, rh_ours_receive, rh_ours_roundtrip, rh_ours_paced, rh_ours_connect, rh_ours_idle;
 
+/** Settlement that Event Hubs does not know, on the bare engine. */
+extern const rh_ours_task rh_ours_engine_send, rh_ours_engine_receive;
+
 /* -- world.c: what every task needs ---------------------------------------------------------- */
 
 /** Makes a loop; NULL or the words of a failure. opts may be NULL. */
