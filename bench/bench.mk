@@ -35,7 +35,7 @@ bench-rivals: packages-bench
 # A few events of every task of every contender: whether they do it, not how fast. Under a minute.
 .PHONY: bench-smoke
 bench-smoke: bench-rivals
-	@$(MAKE) --no-print-directory $(BUILD)/bench/null $(BUILD)/bench/ours
+	@$(MAKE) --no-print-directory $(BUILD)/bench/null $(BUILD)/bench/ours $(BUILD)/ringhub
 	@bench/rivals/smoke.sh $(BUILD)
 
 ENGINE_BENCH = $(patsubst %,$(BUILD)/bench/%.o,engine engine_ours engine_proton codec_ours codec_proton counts reference rounds)

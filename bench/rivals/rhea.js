@@ -40,12 +40,27 @@ function read(bytes) {
     return { message_annotations, message_id, content_type, application_properties, body: body.content };
 }
 
+function checked(body) {
+    if (body.length !== order.size) throw new Error('another body');
+}
+
+/* A batch is of all the events; the last one of a run may be shorter. */
+const batches = (turn, one) => { for (let i = 0; i < turn.events; i += events.length) one(Math.min(events.length, turn.events - i)); };
+
 const codec = {
     encode(turn) {
         for (let i = 0; i < turn.events; i++) if (encode(message_of(event_at(i))).length < order.size) throw new Error('too short');
     },
     decode(turn) {
-        for (let i = 0; i < turn.events; i++) if (read(work.encoded[i % events.length]).body.length !== order.size) throw new Error('another body');
+        for (let i = 0; i < turn.events; i++) checked(read(work.encoded[i % events.length]).body);
+    },
+    batch(turn) {
+        batches(turn, count => { if (batch_of(0, count).length < count * order.size) throw new Error('too short'); });
+    },
+    'batch-decode'(turn) {
+        batches(turn, count => {
+            for (const bytes of decode(work.batch).body.content.slice(0, count)) checked(read(bytes).body);
+        });
     },
 };
 
@@ -159,7 +174,7 @@ async function connect_again(turn) {
     return turn.events * order.size;
 }
 
-const TASKS = ['encode', 'decode', 'send', 'receive', 'roundtrip', 'paced', 'connect', 'idle'];
+const TASKS = ['encode', 'decode', 'batch', 'batch-decode', 'send', 'receive', 'roundtrip', 'paced', 'connect', 'idle'];
 
 serve({
     name: 'rhea',
@@ -180,6 +195,7 @@ serve({
         events = events_of(order.size);
         work = { one_by_one: order.task === 'roundtrip' || order.task === 'connect', interval_ns: order.task === 'paced' ? 1e9 / order.rate : 0 };
         if (order.task === 'decode') work.encoded = events.map(received_form);
+        if (order.task === 'batch-decode') work.batch = batch_of(0, events.length);
         if (order.task === 'idle') peers_held = await Promise.all(Array.from({ length: order.events }, () => Peer.open(order)));
         else if (!codec[order.task] && order.task !== 'connect') await open_peer();
     },
