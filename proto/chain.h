@@ -36,6 +36,12 @@ static inline bool chain_is_in(const struct chain *node)
     return node->next != node;
 }
 
+/** For a node that is in a chain: whether it is the only one. */
+static inline bool chain_is_alone(const struct chain *node)
+{
+    return node->next == node->prev;
+}
+
 static inline void chain_remove(struct chain *node)
 {
     node->prev->next = node->next;

@@ -81,12 +81,6 @@ bool rh_connection_wants_header(const rh_engine *engine)
     return connection_next[engine->state][THEY_HEADER] != NO;
 }
 
-/* Frames of sessions may be written: our open stands before them and no close. */
-bool rh_connection_may_send(const rh_engine *engine)
-{
-    return engine->state == OPENED || engine->state == OPEN_SENT || engine->state == OPEN_PIPE;
-}
-
 /* -- headers and our open ---------------------------------------------------------------------- */
 
 static bool say_header(rh_engine *engine)

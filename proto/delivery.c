@@ -2,8 +2,18 @@
  * delivery.c: deliveries out, cut into frames; deliveries in, put together; outcomes [2.6.12 - 2.6.14, 2.7.5].
  */
 #include "proto/engine.h"
+#include "proto/put.h"
 
 /* -- outcomes ---------------------------------------------------------------------------------- */
+
+/* They point into a frame; a delivery with bytes still lent is told later and keeps what its slot holds. */
+static void keep_words(struct delivery *d)
+{
+    struct reason words = { .condition = d->condition, .description = d->description };
+    rh_reason_keep(&words, d->words, sizeof d->words);
+    d->condition   = words.condition;
+    d->description = words.description;
+}
 
 static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice condition, rh_slice description)
 {
@@ -16,12 +26,10 @@ static void resolve_with(struct delivery *d, rh_outcome_kind kind, rh_slice cond
     chain_remove(&d->unsettled);
     d->state = DELIVERY_OVER;
     d->kind  = (uint8_t)kind;
-    struct reason words = { .condition = condition, .description = description };
-    /* They point into a frame; a delivery with bytes still lent is told later and keeps what its slot holds. */
-    if (d->pins > 0) rh_reason_keep(&words, d->words, sizeof d->words);
-    d->condition   = words.condition;
-    d->description = words.description;
+    d->condition   = condition;
+    d->description = description;
     if (d->pins == 0) chain_push(&link_engine(link)->told, &d->queue);
+    else if (condition.p) keep_words(d);
 }
 
 static void resolve(struct delivery *d, rh_outcome_kind kind)
@@ -102,7 +110,7 @@ static bool sends(const struct link *link)
 {
     const struct session *session = link->session;
     if (link->receiver || link_is_leaving(link) || session->dying || session->end_due) return false;
-    return rh_connection_may_send(session->engine);
+    return connection_may_send(session->engine);
 }
 
 rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery **out)
@@ -121,7 +129,7 @@ rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery
     chain_push(&link->queue, &d->queue);
     link->queued++;
     link->deliveries++;
-    rh_link_refresh(link);
+    if (!chain_is_in(&link->ready)) rh_link_refresh(link);
     if (out) *out = slot_handle(d);
     return RH_OK;
 }
@@ -137,12 +145,29 @@ rh_status rh_delivery_abort(rh_delivery *handle)
 
 /* -- cutting ----------------------------------------------------------------------------------- */
 
-/* A transfer's header written at p; more is patched in by writing again, for true and false are as long. */
-static size_t header_write(uint8_t *p, const rh_amqp_transfer *transfer)
+/* 00 53 14: a transfer; c0: a list with sizes of one byte. */
+#define LIST_HEAD         6
+#define NULLS_BEHIND_MORE (RH_FIELDS_TRANSFER - RH_AT_TRANSFER_RCV_SETTLE_MODE)
+
+/**
+ * A transfer's header, written straight down: nobody asks for other fields of ours than these. Only the first frame of a
+ * delivery has its tag and format. more is patched in by writing again, for true and false are as long.
+ */
+static size_t header_write(uint8_t *frame, const struct delivery *d, bool more)
 {
-    rh_enc e = rh_enc_of(p + RH_FRAME_HEADER, TRANSFER_HEADER_MAX - RH_FRAME_HEADER);
-    rh_amqp_transfer_encode(&e, transfer);
-    return RH_FRAME_HEADER + rh_enc_size(&e);
+    bool     first = d->state == DELIVERY_QUEUED;
+    uint8_t *list  = frame + RH_FRAME_HEADER, *p = list + LIST_HEAD;
+    p = put_uint(p, d->link->handle);
+    p = put_uint(p, d->id);
+    p = first ? put_short(p, 0xa0, rh_slice_of(d->tag, d->tag_n)) : put_null(p);
+    p = first ? put_uint(p, d->message_format) : put_null(p);
+    p = put_bool(p, d->settled);
+    p = put_bool(p, more);
+    memset(p, 0x40, NULLS_BEHIND_MORE);
+    p += NULLS_BEHIND_MORE;
+    const uint8_t head[LIST_HEAD] = { 0x00, 0x53, RH_CODE_TRANSFER, 0xc0, (uint8_t)(p - list - LIST_HEAD + 1), RH_FIELDS_TRANSFER };
+    memcpy(list, head, sizeof head);
+    return (size_t)(p - frame);
 }
 
 static void transfer_counted(struct session *session)
@@ -172,24 +197,10 @@ static void cut_abort(struct link *link, uint8_t *p)
         .handle  = link->handle,
         .aborted = true,
     };
-    header_done(link, p, header_write(p, &transfer), 0);
+    rh_enc e = rh_enc_of(p + RH_FRAME_HEADER, TRANSFER_HEADER_MAX - RH_FRAME_HEADER);
+    rh_amqp_transfer_encode(&e, &transfer);
+    header_done(link, p, RH_FRAME_HEADER + rh_enc_size(&e), 0);
     link->abort_due = false;
-}
-
-static rh_amqp_transfer transfer_of(const struct delivery *d)
-{
-    rh_amqp_transfer transfer = {
-        .has         = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_DELIVERY_ID | RH_HAS_TRANSFER_SETTLED |
-                       RH_HAS_TRANSFER_MORE,
-        .handle      = d->link->handle,
-        .delivery_id = d->id,
-        .settled     = d->settled,
-    };
-    if (d->state == DELIVERY_HALF) return transfer; /* the rest of the fields is in its first frame */
-    transfer.has |= RH_HAS_TRANSFER_MESSAGE_FORMAT;
-    transfer.message_format = d->message_format;
-    transfer.delivery_tag   = rh_slice_of(d->tag, d->tag_n);
-    return transfer;
 }
 
 static void delivery_begin(struct delivery *d)
@@ -246,12 +257,10 @@ bool rh_delivery_cut(struct link *link)
     }
     struct delivery *d = CHAIN_OWNER(chain_first(&link->queue), struct delivery, queue);
     if (d->state == DELIVERY_QUEUED) d->id = link->session->next_delivery_id;
-    rh_amqp_transfer transfer = transfer_of(d);
-    size_t           header   = header_write(p, &transfer);
-    size_t           room = engine->peer.max_frame_size - header, left = d->n - d->cut;
+    size_t header = header_write(p, d, false);
+    size_t room = engine->peer.max_frame_size - header, left = d->n - d->cut;
     if (left > room) {
-        transfer.more = true;
-        header_write(p, &transfer);
+        header_write(p, d, true);
         left = room;
     }
     header_done(link, p, header, left);
@@ -487,7 +496,7 @@ void rh_delivery_take(struct session *session, rh_slice body)
 static bool settles(const struct session *session)
 {
     bool mapped = session->state == SESSION_MAPPED && !session->dying && !session->end_due;
-    return mapped && rh_connection_may_send(session->engine);
+    return mapped && connection_may_send(session->engine);
 }
 
 rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outcome_kind outcome, const char *condition,

@@ -452,7 +452,7 @@ size_t rh_engine_input(rh_engine *engine, const uint8_t *bytes, size_t n, rh_tim
 bool rh_engine_say_due(rh_engine *engine)
 {
     struct chain *node;
-    while (rh_connection_may_send(engine) && (node = chain_first(&engine->due))) {
+    while (connection_may_send(engine) && (node = chain_first(&engine->due))) {
         struct session *session = CHAIN_OWNER(node, struct session, due);
         if (!rh_session_say(session)) return false;
         chain_remove(node);
@@ -473,16 +473,24 @@ static bool may_cut(const rh_engine *engine, size_t max)
            output_segments_left(out) > SEGMENTS_SPARE;
 }
 
+/* It goes behind the others that can cut a frame, or where it waits until it can. */
+static void turn_over(struct link *link)
+{
+    bool can = !chain_is_empty(&link->queue) && link->credit > 0 && link->session->remote_window > 0;
+    if (can && chain_is_alone(&link->ready)) return;
+    chain_remove(&link->ready);
+    rh_link_refresh(link);
+}
+
 /* Links that can cut a frame take turns, a frame each, so that a long delivery does not hold up short ones. */
 static void engine_cut(rh_engine *engine, size_t max)
 {
-    if (!rh_connection_may_send(engine)) return;
+    if (!connection_may_send(engine)) return;
     if (chain_is_empty(&engine->ready) || !rh_output_borrow(engine)) return;
     while (may_cut(engine, max)) {
         struct link *link = CHAIN_OWNER(chain_first(&engine->ready), struct link, ready);
-        chain_remove(&link->ready);
-        bool cut = rh_delivery_cut(link);
-        rh_link_refresh(link);
+        bool         cut  = rh_delivery_cut(link);
+        turn_over(link);
         if (!cut) return;
     }
 }
@@ -513,7 +521,7 @@ static rh_time silence_deadline(const rh_engine *engine)
 
 static rh_time heartbeat_deadline(const rh_engine *engine)
 {
-    if (engine->peer.idle_time_out_ms == 0 || !rh_connection_may_send(engine)) return RH_TIME_NEVER;
+    if (engine->peer.idle_time_out_ms == 0 || !connection_may_send(engine)) return RH_TIME_NEVER;
     rh_time every = RH_MS(engine->peer.idle_time_out_ms) / HEARTBEATS_PER_TIME_OUT;
     return rh_time_after(engine->last_out, every < HEARTBEAT_MIN ? HEARTBEAT_MIN : every);
 }
@@ -562,7 +570,7 @@ bool rh_engine_wants_input(const rh_engine *engine)
 bool rh_engine_wants_output(const rh_engine *engine)
 {
     if (rh_output_has_more(&engine->out) || engine->close_due) return true;
-    return rh_connection_may_send(engine) && !(chain_is_empty(&engine->due) && chain_is_empty(&engine->ready));
+    return connection_may_send(engine) && !(chain_is_empty(&engine->due) && chain_is_empty(&engine->ready));
 }
 
 void rh_engine_lost(rh_engine *engine, const rh_error *why)

@@ -316,7 +316,6 @@ void rh_connection_take(rh_engine *engine, rh_slice frame);
 bool rh_connection_decode_at(rh_engine *engine, rh_composite_id id, rh_dec *d, void *out);
 bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, void *out);
 bool rh_connection_wants_header(const rh_engine *engine);
-bool rh_connection_may_send(const rh_engine *engine);
 bool rh_connection_say_close(rh_engine *engine); /* false: no room */
 void rh_connection_fail(rh_engine *engine, rh_status status, const char *words);
 void rh_connection_lost(rh_engine *engine, rh_status status, const char *words);
@@ -373,6 +372,12 @@ void rh_delivery_unpin(struct delivery *delivery);
 void rh_delivery_take(struct session *session, rh_slice body);
 void rh_deliveries_drop(struct link *link, bool all);
 void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *disposition);
+
+/** Frames of sessions may be written: our open stands before them and no close. */
+static inline bool connection_may_send(const rh_engine *engine)
+{
+    return engine->state == CONN_OPENED || engine->state == CONN_OPEN_SENT || engine->state == CONN_OPEN_PIPE;
+}
 
 /** Nothing new is sent or taken on it: its end is decided, said or heard. */
 static inline bool link_is_leaving(const struct link *link)

@@ -195,7 +195,7 @@ static void link_options(struct link *link, const rh_link_opts *opts)
 static bool session_takes_links(const struct session *session)
 {
     bool open = session->state == SESSION_MAPPED || session->state == SESSION_BEGIN_SENT;
-    return open && !session->dying && !session->end_due && rh_connection_may_send(session->engine);
+    return open && !session->dying && !session->end_due && connection_may_send(session->engine);
 }
 
 rh_status rh_link_attach(rh_session *handle, const rh_link_opts *opts, void *user, rh_link **out)

@@ -63,10 +63,16 @@ void rh_output_give_back(rh_engine *engine)
         engine->handler->on_room_back(engine->user, engine, memory, rh_output_size((uint32_t)out->size));
 }
 
+/* Segments before this one may leave. What is held was written behind the stop. */
+static uint32_t open_end(const struct output *out)
+{
+    if (RH_UNLIKELY(out->stopped)) return out->stop_at;
+    return RH_UNLIKELY(out->held) ? out->held_at : out->last;
+}
+
 bool rh_output_has_more(const struct output *out)
 {
-    if (out->first == out->last) return false;
-    return !(out->stopped && out->first == out->stop_at) && !(out->held && out->first == out->held_at);
+    return out->first != open_end(out);
 }
 
 void rh_output_stop(struct output *out)
@@ -156,8 +162,7 @@ bool rh_output_lends(const struct output *out, const struct session *session, co
 size_t rh_output_pieces(const struct output *out, rh_iov *iov, size_t max)
 {
     size_t count = 0;
-    for (uint32_t i = out->first; i != out->last && count < max; i++) {
-        if ((out->stopped && i == out->stop_at) || (out->held && i == out->held_at)) break;
+    for (uint32_t i = out->first, end = open_end(out); i != end && count < max; i++) {
         const struct segment *segment = &out->segments[i & out->mask];
         iov[count++] = (rh_iov){ segment->p, segment->n };
     }

@@ -22,9 +22,8 @@ struct session;
 /* A transfer frame takes its header and RH_TRANSFER_PARTS slices; the rest is for control frames. */
 #define SEGMENTS_SPARE 16u
 
-/* What is set aside to write a transfer's header into: about 30 bytes come of it, but the straight-line encoder
- * wants room for every field at its longest before it starts. */
-#define TRANSFER_HEADER_MAX 192u
+/* What is set aside to write a transfer's header into: about 35 bytes come of it, 67 with the longest tag. */
+#define TRANSFER_HEADER_MAX 80u
 
 /* A kernel that is given this much at once is called twice for a thousand events of 1 KiB. Lending more would not make the
  * pipe faster, but a control frame behind it later. */

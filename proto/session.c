@@ -151,7 +151,7 @@ static rh_status say_begin(struct session *session, const uint16_t *remote_chann
 
 rh_status rh_session_begin(rh_engine *engine, const rh_session_opts *opts, void *user, rh_session **out)
 {
-    if (!rh_connection_may_send(engine)) return RH_E_STATE;
+    if (!connection_may_send(engine)) return RH_E_STATE;
     struct session *session = session_take_slot(engine);
     if (session == NULL) return RH_E_LIMIT;
     if (opts && opts->incoming_window) session->window = opts->incoming_window;
