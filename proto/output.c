@@ -63,11 +63,13 @@ void rh_output_give_back(rh_engine *engine)
         engine->handler->on_room_back(engine->user, engine, memory, rh_output_size((uint32_t)out->size));
 }
 
-/* Segments before this one may leave. What is held was written behind the stop. */
+/* Segments before this one may leave. What is held was written behind the stop; what was lent before the stop came may
+ * have left from behind it. */
 static uint32_t open_end(const struct output *out)
 {
-    if (RH_UNLIKELY(out->stopped)) return out->stop_at;
-    return RH_UNLIKELY(out->held) ? out->held_at : out->last;
+    if (RH_LIKELY(!out->stopped && !out->held)) return out->last;
+    uint32_t end = out->stopped ? out->stop_at : out->held_at;
+    return rh_serial_before(out->first, end) ? end : out->first;
 }
 
 bool rh_output_has_more(const struct output *out)

@@ -356,6 +356,24 @@ Test(connection, a_broken_peer_that_never_closes_is_left_after_five_seconds)
     peer_free(peer);
 }
 
+Test(connection, a_lost_one_has_nothing_more_to_say_though_something_was_held)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.container_id = rh_str("c")));
+    char         name[501];
+    rh_iov       iov[16];
+    memset(name, 'n', sizeof name);
+    name[500] = 0;
+    cr_assert_eq(end_begin(&peer->end, NULL), RH_OK);
+    cr_assert_eq(end_attach(&peer->end, name, false), RH_OK);
+    peer_hear(peer);
+    rh_engine_lost(peer->end.engine, NULL);
+    cr_expect_not(rh_engine_wants_output(peer->end.engine));
+    cr_expect_eq(rh_engine_output(peer->end.engine, iov, 16), 0);
+    rh_engine_tick(peer->end.engine, peer->now);
+    cr_expect_eq(rh_engine_output(peer->end.engine, iov, 16), 0);
+    peer_free(peer);
+}
+
 /* The attach is above 512 bytes, so it and all behind it waited for this open. */
 Test(connection, an_open_that_is_refused_does_not_hold_the_close_back)
 {

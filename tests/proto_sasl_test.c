@@ -95,6 +95,23 @@ Test(sasl, refused_credentials_end_both_sides_with_a_typed_error)
     pair_free(pair);
 }
 
+Test(sasl, a_refusal_stops_what_was_not_lent_before_it)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.sasl = RH_SASL_ANONYMOUS, .pipeline = true));
+    rh_iov       iov[16];
+    cr_assert_eq(end_begin(&peer->end, NULL), RH_OK);
+    size_t count = rh_engine_output(peer->end.engine, iov, 16), n = 0;
+    for (size_t i = 0; i < count; i++) n += iov[i].n;
+    peer_say_header(peer, 3);
+    peer_say(peer, 0, RH_AMQP_SASL_MECHANISMS, &(rh_amqp_sasl_mechanisms){ .sasl_server_mechanisms = rh_slice_of("\xa3\x09" "ANONYMOUS", 11) });
+    peer_say(peer, 0, RH_AMQP_SASL_OUTCOME, &(rh_amqp_sasl_outcome){ .has = RH_HAS_SASL_OUTCOME_CODE, .code = RH_SASL_CODE_AUTH });
+    cr_expect_eq(peer->end.closed.status, RH_E_SASL);
+    rh_engine_sent(peer->end.engine, n, peer->now);
+    cr_expect_not(rh_engine_wants_output(peer->end.engine));
+    cr_expect_eq(rh_engine_output(peer->end.engine, iov, 16), 0);
+    peer_free(peer);
+}
+
 Test(sasl, an_unknown_mechanism_is_refused_without_asking)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true, .sasl = RH_SASL_ANONYMOUS));
