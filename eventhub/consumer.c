@@ -302,8 +302,7 @@ rh_status rh_consumer_open_wait(rh_client *client, const rh_consumer_opts *opts,
         return RH_OK;
     }
     if (!status) status = consumer->error.status ? consumer->error.status : RH_E_CLOSED;
-    if (error && consumer && consumer->error.status == status) *error = consumer->error;
-    else if (error) rh_error_own(error, status, "the consumer did not open: ", rh_status_words(status), NULL);
+    rh_error_of_wait(error, status, consumer ? &consumer->error : NULL, "the consumer did not open: ");
     rh_consumer_destroy(consumer);
     return status;
 }
@@ -325,8 +324,7 @@ rh_status rh_consumer_close_wait(rh_consumer *consumer, uint32_t timeout_ms, rh_
         status = rh_client_wait(consumer->client, &consumer->over, deadline);
     }
     if (!status) status = consumer->error.status;
-    if (error && status && status == consumer->error.status) *error = consumer->error;
-    else if (error && status) rh_error_own(error, status, "the consumer did not close: ", rh_status_words(status), NULL);
+    if (status) rh_error_of_wait(error, status, &consumer->error, "the consumer did not close: ");
     return status;
 }
 

@@ -283,8 +283,7 @@ rh_status rh_producer_open_wait(rh_client *client, const rh_producer_opts *opts,
         return RH_OK;
     }
     if (!status) status = rh_producer_end_status(producer);
-    if (error && producer && producer->error.status == status) *error = producer->error;
-    else if (error) rh_error_own(error, status, "the producer did not open: ", rh_status_words(status), NULL);
+    rh_error_of_wait(error, status, producer ? &producer->error : NULL, "the producer did not open: ");
     rh_producer_destroy(producer);
     return status;
 }
@@ -308,8 +307,7 @@ rh_status rh_producer_close_wait(rh_producer *producer, uint32_t timeout_ms, rh_
         status = rh_client_wait(producer->client, &producer->closed, deadline);
     }
     if (!status) status = producer->error.status;
-    if (error && status && status == producer->error.status) *error = producer->error;
-    else if (error && status) rh_error_own(error, status, "the producer did not close: ", rh_status_words(status), NULL);
+    if (status) rh_error_of_wait(error, status, &producer->error, "the producer did not close: ");
     return status;
 }
 
