@@ -53,15 +53,6 @@ static size_t batch(uint8_t *to, size_t n)
     return envelope.used;
 }
 
-static inline bool read_map(rh_slice map, rh_property out[8], size_t *count)
-{
-    rh_dec items = rh_map_open(map);
-    size_t n     = 0;
-    while (n < 8 && rh_map_next(&items, &out[n])) n++;
-    *count = n;
-    return items.status == RH_OK;
-}
-
 static inline bool read_event(rh_slice bytes, rh_reference_view *out)
 {
     rh_message         message;
@@ -73,8 +64,9 @@ static inline bool read_event(rh_slice bytes, rh_reference_view *out)
     out->message_id   = rh_dec_string(&id);
     out->content_type = properties.content_type;
     out->body         = message.body;
-    return id.status == RH_OK && read_map(message.message_annotations, out->annotations, &out->annotation_count)
-           && read_map(message.application_properties, out->properties, &out->property_count);
+    return id.status == RH_OK
+           && rh_map_read(message.message_annotations, out->annotations, 8, &out->annotation_count) == RH_OK
+           && rh_map_read(message.application_properties, out->properties, 8, &out->property_count) == RH_OK;
 }
 
 static bool decode(rh_slice bytes, rh_reference_view *out) { return read_event(bytes, out); }

@@ -84,6 +84,18 @@ static void check_print(rh_slice body)
     if (wanted < sizeof text) REQUIRE(strlen(text) == wanted || memchr(body.p, 0, body.n));
 }
 
+/* All pairs at once are those that are read one by one. */
+static void check_map_read(rh_slice map)
+{
+    rh_property all[16], pair;
+    size_t      count, n = 0;
+    rh_status   status = rh_map_read(map, all, 16, &count);
+    rh_dec      items  = rh_map_open(map);
+    for (; n < 16 && rh_map_next(&items, &pair); n++)
+        REQUIRE(n < count && rh_slice_equal(all[n].key, pair.key) && all[n].value.type == pair.value.type && all[n].value.u == pair.value.u);
+    REQUIRE(count == n && status == (n == 16 && rh_map_next(&items, &pair) ? RH_E_SPACE : items.status));
+}
+
 static void check_map(rh_slice map)
 {
     rh_property property;
@@ -96,6 +108,7 @@ static void check_map(rh_slice map)
     }
     REQUIRE(items.p == items.end);
     if (rh_map_find(map, "x-opt-offset", &value)) REQUIRE(inside(value.bytes, map));
+    check_map_read(map);
 }
 
 static void check_message(rh_slice bytes, bool is_inner);

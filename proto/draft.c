@@ -267,7 +267,7 @@ rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields)
     pen = write_map(e, pen, RH_CODE_MESSAGE_ANNOTATIONS, 0xa3, fields->message_annotations, fields->message_annotation_count);
     pen = write_properties(e, pen, fields);
     pen = write_map(e, pen, RH_CODE_APPLICATION_PROPERTIES, 0xa1, fields->application_properties, fields->application_property_count);
-    if (RH_UNLIKELY(!is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields)) rh_enc_fail(e, RH_E_ARGUMENT);
+    if (RH_UNLIKELY(!rh_seen_is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields)) rh_enc_fail(e, RH_E_ARGUMENT);
     else write_body(e, pen.p, fields->body_kind, fields->body);
     return e->status;
 }

@@ -237,6 +237,12 @@ typedef struct rh_property {
 RH_API rh_dec rh_map_open(rh_slice map);
 RH_API bool   rh_map_next(rh_dec *items, rh_property *out);
 
+/**
+ * Reads all pairs of an encoded map at once, the same pairs as rh_map_next() and faster; *count of them. RH_E_SPACE: there
+ * are more than `room`, of which the first are read. RH_E_DECODE: malformed behind those that were read.
+ */
+RH_API RH_NODISCARD rh_status rh_map_read(rh_slice map, rh_property *out, size_t room, size_t *count);
+
 /** Finds the value of a key in an encoded map; the first if it is there twice. */
 RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
 

@@ -5,7 +5,7 @@
 #ifndef RH_PROTO_PUT_H
 #define RH_PROTO_PUT_H
 
-#include "codec/codec.h"
+#include "codec/utf8.h"
 
 /* Short texts are most of a message: for them the call of memcpy would cost more than the copy. The last step
  * of each length overlaps the one before it. */
@@ -26,15 +26,7 @@ static inline uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n)
     return p + n;
 }
 
-/* Text that was copied, one byte over the other: no high bit is set if all of it is ASCII. */
-typedef uint64_t rh_seen __attribute__((vector_size(16)));
-
-#define NOT_ASCII   UINT64_C(0x8080808080808080)
-#define RH_NOT_SEEN ((rh_seen){ NOT_ASCII, NOT_ASCII })
-
-static inline bool is_ascii(rh_seen seen) { return ((seen[0] | seen[1]) & NOT_ASCII) == 0; }
-
-/* put_bytes() for text, which is looked at in passing. */
+/* put_bytes() and rh_see() in one. */
 static inline void put_seen(uint8_t *p, const uint8_t *from, size_t n, rh_seen *seen)
 {
     rh_seen  step;

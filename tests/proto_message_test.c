@@ -203,6 +203,54 @@ Test(map, an_absent_map_is_empty_and_another_type_fails)
     cr_expect_not(rh_map_find(rh_slice_of(NULL, 0), "k", &value));
 }
 
+/* All at once and one by one. */
+static void expect_the_same_pairs(rh_slice map)
+{
+    rh_property at_once[8], property;
+    for (size_t room = 0; room <= 8; room++) {
+        size_t    count, n = 0;
+        rh_status status = rh_map_read(map, at_once, room, &count);
+        rh_dec    items  = rh_map_open(map);
+        while (n < room && rh_map_next(&items, &property)) {
+            cr_assert_lt(n, count);
+            cr_expect(rh_slice_equal(at_once[n].key, property.key) && at_once[n].value.type == property.value.type);
+            cr_expect_eq(at_once[n].value.u, property.value.u);
+            cr_expect(rh_slice_equal(at_once[n].value.bytes, property.value.bytes));
+            n++;
+        }
+        cr_expect_eq(count, n);
+        cr_expect_eq(status, n == room && rh_map_next(&items, &property) ? RH_E_SPACE : items.status, "room for %zu", room);
+    }
+}
+
+Test(map, read_at_once_is_read_pair_by_pair)
+{
+    static const char usual[]   = "\xc1\x3a\x0a\xa1\x06" "device\xa1\x10thermostat-7f3a9\xa3\x01k\x81\0\0\0\x04\xe3\xb2\x92\0\xa1\x00\x41\xa1\x01t\x83\0\0\0\0\0\0\0\x07\xa1\x01x\x40",
+                      beyond[]  = "\xc1\x0d\x04\xa1\x02\xc3\xbc\x42\xa3\x01k\xa1\x02\xc3\x9f",
+                      numbers[] = "\xc1\x17\x06\x52\x05\xa1\x01v\xa0\x01k\x54\xff\xa1\x01n\x82\x40\x35\x80\0\0\0\0\0";
+    rh_slice maps[] = { BYTES(usual), BYTES(beyond), BYTES(numbers), BYTES("\xc1\x01\x00"), BYTES("\xc0\x01\x00"), { NULL, 0 },
+                        BYTES("\xd1\x00\x00\x00\x08\x00\x00\x00\x02\xa1\x01k\x43") };
+    static const size_t pairs[] = { 5, 2, 2 };
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+        rh_property all[8];
+        size_t      count;
+        expect_the_same_pairs(maps[i]);
+        if (i < 3) cr_expect(rh_map_read(maps[i], all, 8, &count) == RH_OK && count == pairs[i], "map %zu", i);
+    }
+
+    /* Every byte changed, every cut that its size tells of. */
+    for (size_t i = 0; i < 3; i++)
+        for (size_t at = 0; at < maps[i].n; at++)
+            for (unsigned to = 0; to < 256; to++) {
+                uint8_t copy[sizeof usual];
+                memcpy(copy, maps[i].p, maps[i].n);
+                copy[at] = (uint8_t)to;
+                expect_the_same_pairs(rh_slice_of(copy, maps[i].n));
+                copy[1] = (uint8_t)(at - 2);
+                if (at >= 2) expect_the_same_pairs(rh_slice_of(copy, at));
+            }
+}
+
 /* -- writing --------------------------------------------------------------------------------- */
 
 static uint32_t seed = 1;
