@@ -119,7 +119,6 @@ class Contender:
         if not codec and not order.tls:
             raise lines.Cannot("it has no plain TCP")
         self.order, self.events = order, events_of(order.size)
-        self.count = self.bytes = 0
         if order.task == "decode":
             self.encoded = [received_form(event, i) for i, event in enumerate(self.events)]
         if order.task == "batch-decode":
@@ -132,7 +131,9 @@ class Contender:
             self.ready(self.client)
 
     def run(self, events, samples):
-        return getattr(self, self.order.task.replace("-", "_"))(events, samples)
+        self.count = self.bytes = 0
+        size = getattr(self, self.order.task.replace("-", "_"))(events, samples)
+        return max(events, self.count), size
 
     def close(self):
         if self.client:
@@ -202,11 +203,7 @@ class Contender:
     def receive(self, events, _samples):
         while self.count < events:
             self.client.do_work()
-        # What came beyond the last one counts for the next run.
-        self.count -= events
-        size = self.bytes - self.count * self.order.size
-        self.bytes = self.count * self.order.size
-        return size
+        return self.bytes
 
     def roundtrip(self, events, samples):
         for i in range(events):

@@ -11,8 +11,9 @@ const { EventHubProducerClient, EventHubConsumerClient, earliestEventPosition } 
 const RULE = 'SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE';
 const OPTIONS = { retryOptions: { maxRetries: 0, timeoutInMs: 30000 } };
 const IN_FLIGHT = 4;      /* batches whose outcome is awaited at a time */
-const PREFETCH = 2000;    /* about what the session window under it takes */
-const READ = 500;         /* events handed over in one call */
+const PREFETCH = 1000;
+const READ = 300;         /* events handed over in one call */
+const LEAST = 5000;       /* of a run: what was decoded before it and after it is little beside that */
 const TASKS = ['send', 'receive', 'roundtrip', 'connect', 'idle'];
 
 let order, events, producer, consumer, subscription, held = [];
@@ -91,12 +92,14 @@ async function connect_again(turn) {
 
 /* -- in --------------------------------------------------------------------------------------- */
 
-/* Between runs the handler does not return, so the client asks for no more than it prefetches. */
+/* Between runs the handler does not return, so nothing more is handed over. */
 async function take(batch) {
     await reading.allowed;
     reading.count += batch.length;
     for (const { body } of batch) reading.bytes += body.length;
-    if (reading.count >= reading.wanted) reading.finish();
+    if (reading.count < reading.wanted) return;
+    stop_reading();
+    reading.finish();
 }
 
 function stop_reading() {
@@ -104,7 +107,7 @@ function stop_reading() {
 }
 
 function subscribe() {
-    reading = { count: 0, bytes: 0, wanted: Infinity, finish() {} };
+    reading = {};
     stop_reading();
     consumer = new EventHubConsumerClient('$Default', connection(), hub(), OPTIONS);
     subscription = consumer.subscribe('0', { processEvents: take, processError: async error => reading.fail && reading.fail(error) }, {
@@ -113,16 +116,13 @@ function subscribe() {
 }
 
 async function receive(turn) {
-    const finished = new Promise((resolve, reject) => { reading.finish = resolve; reading.fail = reject; });
-    reading.wanted = turn.events;
+    const finished = new Promise((resolve, reject) => {
+        Object.assign(reading, { count: 0, bytes: 0, wanted: Math.max(turn.events, LEAST), finish: resolve, fail: reject });
+    });
     reading.allow();
     await finished;
-    stop_reading();
-    /* What was handed over beyond the last one counts for the next run. */
-    reading.count -= turn.events;
-    const rest = reading.count * order.size, bytes = reading.bytes - rest;
-    reading.bytes = rest;
-    return bytes;
+    turn.events = reading.count;
+    return reading.bytes;
 }
 
 /* -- the contender ---------------------------------------------------------------------------- */
@@ -152,7 +152,10 @@ serve({
     run: turn => runs[order.task](turn),
 
     async close() {
-        if (reading) reading.allow();
+        if (reading) {
+            reading.wanted = Infinity;
+            reading.allow();
+        }
         if (subscription) await subscription.close();
         await Promise.all([...held, producer, consumer].filter(Boolean).map(client => client.close()));
         held = [];

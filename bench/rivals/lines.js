@@ -4,8 +4,8 @@
  * clocks read around each run, samples written, answers on stdout.
  */
 
-const { writeFileSync } = require('node:fs');
-const { createInterface } = require('node:readline');
+const { read, readSync, writeFileSync } = require('node:fs');
+const { promisify } = require('node:util');
 const { createRequire } = require('node:module');
 
 /* The packages of the interop tests: one lock file for all real peers. */
@@ -35,20 +35,41 @@ function within(ms, promise) {
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+const STDIN = 0;
+let held = '';
+
+/*
+ * The next line; undefined when there are no more. Between commands the whole process stands still, or a client would
+ * receive and decode for the next run while nobody counts. Only what has to be kept alive goes on.
+ */
+async function next_line(goes_on) {
+    const bytes = Buffer.alloc(4096);
+    while (!held.includes('\n')) {
+        const n = goes_on ? (await promisify(read)(STDIN, bytes, 0, bytes.length, null)).bytesRead : readSync(STDIN, bytes);
+        if (n === 0) return undefined;
+        held += bytes.toString('utf8', 0, n);
+    }
+    const [line] = held.split('\n', 1);
+    held = held.slice(line.length + 1);
+    return line;
+}
+
 /*
  * Serves {name, version, tasks, settings, open(order), run(turn), close()}, each call may answer with a promise. A turn is
- * {events, samples}: samples an array to be filled with the nanoseconds of each event, or undefined; run answers the bytes of bodies.
+ * {events, samples}: samples an array to be filled with the nanoseconds of each event, or undefined. run answers the bytes of
+ * bodies; when it did more events it says so in the turn.
  */
 async function serve(contender) {
     const say = line => process.stdout.write(line.replace(/[\r\n]+/g, ' ') + '\n');
     const setting = words => say(`setting ${words}`);
-    let is_open = false;
+    let is_open = false, idles = false;
 
     const commands = {
         async open(order) {
             if (is_open) throw new Error('close comes first');
             await contender.open(order, setting);
             is_open = true;
+            idles = order.task === 'idle';
             return 'opened';
         },
         async run({ events, samples: file }) {
@@ -58,11 +79,11 @@ async function serve(contender) {
             const bytes = await contender.run(turn);
             const ns = now_ns() - since, { user, system } = process.cpuUsage(cpu);
             if (file) writeFileSync(file, BigUint64Array.from(turn.samples, sample => BigInt(Math.round(sample))));
-            return `done events=${events} ns=${Math.round(ns)} cpu_ns=${(user + system) * 1000} bytes=${bytes}`;
+            return `done events=${turn.events} ns=${Math.round(ns)} cpu_ns=${(user + system) * 1000} bytes=${bytes}`;
         },
         async close() {
             if (is_open) await contender.close();
-            is_open = false;
+            is_open = idles = false;
             return 'closed';
         },
     };
@@ -70,7 +91,7 @@ async function serve(contender) {
     say(`contender name=${contender.name} version=${contender.version} tasks=${contender.tasks.join()}`);
     contender.settings.forEach(setting);
     say('ready');
-    for await (const line of createInterface({ input: process.stdin })) {
+    for (let line; (line = await next_line(idles)) !== undefined;) {
         const word = line.split(' ', 1)[0];
         if (word === 'quit') break;
         try {

@@ -30,10 +30,10 @@ def say(line):
 
 
 def timed(contender, order):
-    """One run. Samples are a list of the nanoseconds of each event, or None; run answers the bytes of bodies."""
+    """One run. Samples are a list of the nanoseconds of each event, or None; run answers how many were done, and the bytes of bodies."""
     samples = [0] * order.events if order.samples else None
     cpu, since = time.process_time_ns(), time.monotonic_ns()
-    size = contender.run(order.events, samples)
+    events, size = contender.run(order.events, samples)
     ns, cpu_ns = time.monotonic_ns() - since, time.process_time_ns() - cpu
     if samples is not None:
         numbers = array.array("Q", samples)
@@ -41,7 +41,7 @@ def timed(contender, order):
             numbers.byteswap()
         with open(order.samples, "wb") as file:
             numbers.tofile(file)
-    return f"done events={order.events} ns={ns} cpu_ns={cpu_ns} bytes={size}"
+    return f"done events={events} ns={ns} cpu_ns={cpu_ns} bytes={size}"
 
 
 def answer(contender, line, state):
