@@ -48,6 +48,18 @@ static inline bool field_is_there(struct fields *f)
     return false;
 }
 
+/* Whether nothing is left but a few nulls, as at the end of a list whose last fields are rare; passes over them. */
+static inline bool rest_is_null(struct fields *f)
+{
+    static const uint8_t nulls[8] = { 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40 };
+    size_t               n        = (size_t)(f->end - f->p);
+    if (n != f->left || n < 4 || n > 8) return n == 0 && f->left == 0;
+    if (memcmp(f->p, nulls, 4) != 0 || memcmp(f->end - 4, nulls, 4) != 0) return false;
+    f->p    = f->end;
+    f->left = 0;
+    return true;
+}
+
 static inline bool uint_field(struct fields *f, uint32_t *out)
 {
     if (!field_is_there(f)) return false;

@@ -37,11 +37,13 @@ rh_status rh_hot_transfer_decode(rh_dec *d, rh_amqp_transfer *out)
     READ(TRANSFER, MESSAGE_FORMAT,  uint_field(&f, &out->message_format));
     READ(TRANSFER, SETTLED,         bool_field(&f, &out->settled));
     READ(TRANSFER, MORE,            bool_field(&f, &out->more));
-    READ(TRANSFER, RCV_SETTLE_MODE, ubyte_field(&f, &out->rcv_settle_mode));
-    READ(TRANSFER, STATE,           encoded_field(&f, &out->state));
-    READ(TRANSFER, RESUME,          bool_field(&f, &out->resume));
-    READ(TRANSFER, ABORTED,         bool_field(&f, &out->aborted));
-    READ(TRANSFER, BATCHABLE,       bool_field(&f, &out->batchable));
+    if (!rest_is_null(&f)) {
+        READ(TRANSFER, RCV_SETTLE_MODE, ubyte_field(&f, &out->rcv_settle_mode));
+        READ(TRANSFER, STATE,           encoded_field(&f, &out->state));
+        READ(TRANSFER, RESUME,          bool_field(&f, &out->resume));
+        READ(TRANSFER, ABORTED,         bool_field(&f, &out->aborted));
+        READ(TRANSFER, BATCHABLE,       bool_field(&f, &out->batchable));
+    }
     if (!all_read(&f, has, RH_HAS_TRANSFER_HANDLE)) return rh_table_decode(d, RH_AMQP_TRANSFER, out);
     out->has = has;
     d->p     = f.end;

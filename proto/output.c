@@ -10,10 +10,10 @@ static uint32_t power_of_two_from(uint32_t n)
     return power;
 }
 
-/* A transfer takes two segments and about forty bytes. */
+/* A transfer takes two segments and about forty bytes: neither ring should be full much before the other. */
 static uint32_t segment_count(uint32_t bytes)
 {
-    return power_of_two_from(bytes / 64);
+    return power_of_two_from(bytes / 32);
 }
 
 static size_t segments_at(uint32_t bytes)

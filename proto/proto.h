@@ -383,8 +383,8 @@ typedef struct rh_engine_opts {
     uint32_t sessions;         /* default 8;   640 bytes each */
     uint32_t links;            /* default 16;  960 bytes each */
     uint32_t deliveries;       /* outgoing, queued or unsettled; default 256; 256 bytes each */
-    uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096; half as much again
-                                  for its bookkeeping */
+    uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096; three quarters
+                                  of that again for its bookkeeping */
     bool     output_lent;      /* that ring is not in the arena but borrowed while it is in use: on_room */
     uint32_t first_id;         /* where transfer ids, delivery ids and delivery counts start; tests start near 2^32 */
     rh_slice properties;       /* of open: a whole encoded map; absent: null */
