@@ -9,6 +9,7 @@
 #define ROUND_NS   40000000u
 #define WARM_UP_NS 400000000u
 #define BODY       1024
+#define BATCH      1000u /* whole ones only: a batch that is decoded is decoded to its end */
 
 #define TASKS_MAX 5
 
@@ -40,10 +41,11 @@ void rh_codec_rivals_start(const char *build)
 /* Doubled until a run takes long enough; that is the warm-up too. */
 static bool find_events(struct row *row, rh_run *run)
 {
-    for (uint64_t events = 1000; run->ns < WARM_UP_NS; events *= 2) {
+    for (uint64_t events = BATCH; run->ns < WARM_UP_NS; events *= 2) {
         if (!rh_runner_run(row->runner, events, NULL, run) || run->ns == 0) return false;
     }
-    row->events = (uint64_t)((double)run->events * ROUND_NS / (double)run->ns) + 1;
+    uint64_t batches = (uint64_t)((double)run->events * ROUND_NS / (double)run->ns) / BATCH;
+    row->events = (batches + 1) * BATCH;
     return true;
 }
 
