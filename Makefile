@@ -41,7 +41,7 @@ PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c)
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sanitize counted instructions fuzz lint install clean
+.PHONY: all build help run check test sim sanitize counted instructions fuzz lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -54,6 +54,7 @@ help:
 	@echo "make run        the main job: real events out and in over TLS on the embedded emulator"
 	@echo "make check      the quick gate while working"
 	@echo "make test       every test, check included"
+	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0)"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -148,7 +149,7 @@ $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/tests/event_lines
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/tests/event_lines
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
@@ -157,6 +158,18 @@ check: packages-test
 test: packages-test
 	@$(MAKE) --no-print-directory tests counted
 	@BUILD=$(BUILD) $(COUNTING) tests/run.sh test
+
+SEEDS ?= 1000
+FROM  ?= 0
+SIM    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
+
+$(BUILD)/rh-sim: $(SIM) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+sim: packages-build
+	@$(MAKE) --no-print-directory $(BUILD)/rh-sim
+	$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS)
 
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
@@ -200,4 +213,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

@@ -54,6 +54,12 @@ void rh_emu_log(rh_emulator *emulator, rh_log_level level, const char *id, const
     emulator->log.on_log(emulator->log.user, level, id, text);
 }
 
+rh_emulator_fault rh_emu_fault(const rh_emulator *emulator, rh_emulator_moment moment, const char **condition)
+{
+    *condition = "amqp:internal-error";
+    return emulator->faults.judge ? emulator->faults.judge(emulator->faults.user, moment, condition) : RH_EMULATOR_NO_FAULT;
+}
+
 static rh_status fail(rh_error *error, rh_status status, const char *words)
 {
     if (error) rh_error_set(error, status, NULL, words);
@@ -173,6 +179,7 @@ static rh_status open_ports(rh_emulator *emulator, const rh_emulator_opts *opts,
 static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_error *error)
 {
     emulator->log             = opts->log;
+    emulator->faults          = opts->faults;
     emulator->max_connections = opts->max_connections ? opts->max_connections : MAX_CONNECTIONS;
     emulator->retention.fn    = on_retention;
     emulator->retention.user  = emulator;

@@ -39,6 +39,27 @@ typedef struct rh_emulator_hub {
     size_t             group_count;
 } rh_emulator_hub;
 
+/** Where a test may interfere, before anything is judged. */
+typedef enum rh_emulator_moment {
+    RH_EMULATOR_TOKEN,   /* a token is put on $cbs */
+    RH_EMULATOR_INQUIRY, /* a question to $management */
+    RH_EMULATOR_ATTACH,  /* a sender or a reader attaches */
+    RH_EMULATOR_SEND,    /* an event or a batch came */
+} rh_emulator_moment;
+
+typedef enum rh_emulator_fault {
+    RH_EMULATOR_NO_FAULT,
+    RH_EMULATOR_REFUSE, /* with the condition that was given */
+    RH_EMULATOR_IGNORE, /* neither done nor answered */
+    RH_EMULATOR_FORGET, /* done, and the answer is lost; for an attach the same as IGNORE */
+} rh_emulator_fault;
+
+/** Called on the emulator's loop. Nothing of the emulator may be called inside. */
+typedef struct rh_emulator_faults {
+    rh_emulator_fault (*judge)(void *user, rh_emulator_moment moment, const char **condition); /* NULL: nothing ever goes wrong */
+    void *user;
+} rh_emulator_faults;
+
 /**
  * Everything is copied by create and start. Zero or NULL is the default named behind the field.
  *
@@ -86,6 +107,8 @@ typedef struct rh_emulator_opts {
     const char *key;  /* RH_EMULATOR_KEY */
 
     rh_log log; /* silent */
+
+    rh_emulator_faults faults; /* none */
 } rh_emulator_opts;
 
 #define RH_EMULATOR_OPTS(...) (&(rh_emulator_opts){ .size = sizeof(rh_emulator_opts), __VA_ARGS__ })

@@ -33,6 +33,12 @@ static bool read_termini(rh_emu_attach *attach, rh_emu_refusal *no)
 
 static bool route(const rh_emu_attach *attach, rh_emu_refusal *no)
 {
+    const char *condition;
+    if (attach->address.place != RH_EMU_CBS && attach->address.place != RH_EMU_MANAGEMENT) {
+        rh_emulator_fault fault = rh_emu_fault(attach->connection->emulator, RH_EMULATOR_ATTACH, &condition);
+        if (fault == RH_EMULATOR_REFUSE) return refuse(attach, no, condition, "The link was refused because a test asked for it.");
+        if (fault != RH_EMULATOR_NO_FAULT) return true; /* the peer may wait */
+    }
     switch (attach->address.place) {
     case RH_EMU_CBS:
     case RH_EMU_MANAGEMENT: return rh_emu_node_attach(attach, no);

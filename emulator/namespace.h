@@ -47,6 +47,7 @@ struct rh_emulator {
     rh_loop           *loop;
     const rh_allocator *allocator;
     rh_log             log;
+    rh_emulator_faults faults;
     rh_emu_hub        *hubs;
     rh_emu_store       store;
     rh_emu_disk       *disk; /* NULL: memory only */
@@ -71,6 +72,9 @@ void  rh_emu_free(rh_emulator *emulator, void *p, size_t n);
 char *rh_emu_copy(rh_emulator *emulator, rh_slice text); /* with a closing zero; given back with rh_emu_free(p, strlen + 1) */
 
 __attribute__((format(printf, 4, 5))) void rh_emu_log(rh_emulator *emulator, rh_log_level level, const char *id, const char *format, ...);
+
+/** What a test wants to go wrong now; condition is set for a refusal. */
+rh_emulator_fault rh_emu_fault(const rh_emulator *emulator, rh_emulator_moment moment, const char **condition);
 
 #define RH_EMU_COUNT(emulator, name) atomic_fetch_add_explicit(&(emulator)->counters.name, 1, memory_order_relaxed)
 

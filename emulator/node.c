@@ -118,13 +118,18 @@ static void answer(struct node *asked, const rh_message *request)
         d = rh_dec_of(properties.reply_to);
         if (properties.reply_to.p && rh_dec_peek(&d) == RH_STRING) reply_to = rh_dec_string(&d);
     }
+    const char       *condition;
+    rh_emulator_fault fault = rh_emu_fault(emulator_of(asked), asked->service->moment, &condition);
+    if (fault == RH_EMULATOR_IGNORE) return;
     reply.body = rh_enc_of(reply.bytes, sizeof reply.bytes);
-    if (!asked->service->answer(asked->base.connection, request, &reply)) {
+    if (fault == RH_EMULATOR_REFUSE ? !rh_emu_refuse(emulator_of(asked), NULL, &reply.no, condition, "A test asked for it.")
+                                    : !asked->service->answer(asked->base.connection, request, &reply)) {
         reply.body      = rh_enc_of(reply.bytes, sizeof reply.bytes);
         reply.code      = reply.no.code;
         reply.words     = reply.no.words;
         reply.condition = reply.no.condition;
     }
+    if (fault == RH_EMULATOR_FORGET) return;
     struct node *back = find_way_back(asked, reply_to);
     if (!back) {
         rh_emu_log(emulator_of(asked), RH_LOG_WARNING, "emulator.reply", "%s: a request has no link for its answer", asked->service->name);

@@ -27,6 +27,7 @@ typedef struct rh_emu_service {
     const char  *name;
     bool         one_pair; /* a connection may have one pair of links only */
     bool         is_open;  /* attaching needs no token */
+    rh_emulator_moment moment;
     bool (*answer)(rh_emu_connection *connection, const rh_message *request, rh_emu_reply *reply); /* false: reply->no */
 } rh_emu_service;
 

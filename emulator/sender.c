@@ -130,16 +130,25 @@ static const struct rejection *store_all(struct sender *sender, const struct arr
 
 /* -- the link --------------------------------------------------------------------------------- */
 
-static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
+static const struct rejection *take(struct sender *sender, const rh_incoming *incoming)
 {
-    struct sender          *sender = (struct sender *)link;
     struct arrival          arrival;
     const struct rejection *no = open_arrival(incoming, &arrival);
     if (!no) no = judge(&arrival);
-    if (!no) no = store_all(sender, &arrival);
+    return no ? no : store_all(sender, &arrival);
+}
+
+static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
+{
+    struct sender          *sender  = (struct sender *)link;
+    struct rejection        refused = { .words = "The event was refused because a test asked for it." };
+    rh_emulator_fault       fault   = rh_emu_fault(link->connection->emulator, RH_EMULATOR_SEND, &refused.condition);
+    const struct rejection *no      = NULL;
+    if (fault == RH_EMULATOR_REFUSE) no = &refused;
+    else if (fault != RH_EMULATOR_IGNORE) no = take(sender, incoming);
 
     rh_status status = RH_OK;
-    if (!incoming->settled)
+    if (!incoming->settled && fault != RH_EMULATOR_IGNORE && fault != RH_EMULATOR_FORGET)
         status = rh_link_settle(link->link, incoming->delivery_id, incoming->delivery_id, no ? RH_REJECTED : RH_ACCEPTED,
                                 no ? no->condition : NULL, no ? no->words : NULL);
     if (status == RH_OK && rh_link_credit_left(link->link) < CREDIT_LOW) status = rh_link_credit(link->link, CREDIT);

@@ -451,7 +451,7 @@ void raw_credit(raw_link *l, uint32_t credit)
 
 /* -- sending ---------------------------------------------------------------------------------- */
 
-rh_outcome_kind raw_send_bytes(raw_link *l, rh_slice bytes, uint32_t format)
+bool raw_try_bytes(raw_link *l, rh_slice bytes, uint32_t format)
 {
     uint8_t *copy = malloc(bytes.n + 1);
     memcpy(copy, bytes.p, bytes.n);
@@ -465,7 +465,12 @@ rh_outcome_kind raw_send_bytes(raw_link *l, rh_slice bytes, uint32_t format)
     if (status != RH_OK) free(copy);
     cr_assert_eq(status, RH_OK, "%s", rh_status_name(status));
     after(l->client);
-    cr_assert(toy_loop_until(&l->client->world->toy, &l->outcome_there, 10), "no outcome came");
+    return toy_loop_until(&l->client->world->toy, &l->outcome_there, 10);
+}
+
+rh_outcome_kind raw_send_bytes(raw_link *l, rh_slice bytes, uint32_t format)
+{
+    cr_assert(raw_try_bytes(l, bytes, format), "no outcome came");
     return l->outcome;
 }
 

@@ -104,6 +104,9 @@ rh_outcome_kind raw_send(raw_link *link, const char *body, const char *key);
 rh_outcome_kind raw_send_batch(raw_link *link, const char *body, unsigned count, const char *key);
 rh_outcome_kind raw_send_bytes(raw_link *link, rh_slice bytes, uint32_t format);
 
+/** The same where there may be no outcome; whether one came within ten seconds, then it is link->outcome. */
+bool raw_try_bytes(raw_link *link, rh_slice bytes, uint32_t format);
+
 /** Gives credit and lets a virtual moment pass. */
 void raw_credit(raw_link *link, uint32_t credit);
 void raw_pass(raw_client *client, unsigned seconds);

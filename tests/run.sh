@@ -62,6 +62,8 @@ for plain in tests/*_main.c; do
     name=$(basename "$plain" _main.c)
     part "$name" 120 "$BUILD/tests/$name"
 done
+echo "simulated worlds"
+part sim 60 "$BUILD/rh-sim" --seeds 200
 echo "the house"
 part walls 60 tests/walls.sh
 part instructions_gate 60 tests/instructions_test.sh

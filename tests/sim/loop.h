@@ -1,0 +1,74 @@
+/**
+ * loop.h: a loop without a kernel. Time is virtual and jumps to the next moment at which anything happens; pipes are two
+ * ends in one process with a wire between them (wire.h). Client and emulator cannot tell it from a real one.
+ */
+#ifndef SIM_LOOP_H
+#define SIM_LOOP_H
+
+#include "tests/sim/chance.h"
+#include "tests/sim/trace.h"
+#include "transport/timer.h"
+#include "transport/transport.h"
+
+typedef struct sim_loop     sim_loop;
+typedef struct sim_pipe     sim_pipe;
+typedef struct sim_wire     sim_wire;
+typedef struct sim_listener sim_listener;
+
+/** How far the client of a connection has come. */
+typedef enum sim_phase {
+    SIM_CONNECT, /* name and TCP */
+    SIM_TLS,     /* a stand-in: two round trips in which TLS would have its say */
+    SIM_SASL,
+    SIM_OPEN,
+    SIM_CBS,
+    SIM_ATTACH,
+    SIM_STEADY,
+    SIM_DRAIN,   /* asked to close, with sends still without outcome */
+    SIM_CLOSE,
+    SIM_PHASES,
+} sim_phase;
+
+extern const char *const sim_phase_name[SIM_PHASES];
+
+/** What the world decides about the network. */
+typedef struct sim_net_hooks {
+    /* A dial takes the step to phase (SIM_CONNECT, SIM_TLS). RH_OK, or what it fails with; RH_AGAIN: nothing ever comes of it. */
+    rh_status (*on_step)(void *user, sim_wire *wire, sim_phase phase);
+    /* The client of this wire has reached a phase. */
+    void (*on_phase)(void *user, sim_wire *wire, sim_phase phase);
+    void *user;
+} sim_net_hooks;
+
+struct sim_loop {
+    rh_loop      loop; /* first: this is an rh_loop */
+    rh_time      now;
+    int64_t      wall_skew_ms;
+    rh_timers    timers;
+    sim_pipe    *awake, **awake_end; /* to be looked at in this turn */
+    sim_pipe    *pipes;
+    sim_listener *listeners;
+    uint32_t     wires; /* made so far */
+    bool         in_turn, stopped;
+    sim_chance   random;
+    uint64_t     seed;
+    sim_net_hooks hooks;
+    sim_trace   *trace;
+    rh_log       log;
+    rh_allocator allocator;
+    size_t       allocations, allocated, allocated_most;
+    uint64_t     allocation_count;
+    const char  *broken; /* the first promise that was broken by those who use the loop */
+};
+
+void sim_loop_init(sim_loop *sim, uint64_t seed, sim_trace *trace);
+
+/** Every pipe goes down; timers are forgotten. */
+void sim_loop_fini(sim_loop *sim);
+
+/** Suspends the machine: time passes, nothing happens meanwhile, and all that fell due comes at once. */
+void sim_loop_suspend(sim_loop *sim, rh_time time);
+
+void sim_loop_break(sim_loop *sim, const char *promise);
+
+#endif

@@ -1,0 +1,83 @@
+/**
+ * swarm.h: what may go wrong in a world, and when: a seed enables some kinds of faults and gives them their frequency.
+ */
+#ifndef SIM_SWARM_H
+#define SIM_SWARM_H
+
+#include "emulator/namespace.h"
+#include "tests/sim/wire.h"
+
+#define SIM_FAULTS(X)                                                                    \
+    X(RESET, "reset")         /* the connection is cut */                                \
+    X(CUT, "cut")             /* it is cut after a certain byte */                       \
+    X(SILENCE, "silence")     /* nothing comes back any more, and nobody says so */      \
+    X(STALL, "stall")         /* nothing moves for a while */                            \
+    X(SLOW, "slow")           /* pieces of a few bytes, a thin line */                   \
+    X(GARBAGE, "garbage")     /* a frame that is none arrives between two */             \
+    X(FAIL, "fail")           /* name, connect or handshake fails */                     \
+    X(HANG, "hang")           /* a step of connecting never ends */                      \
+    X(DETACH, "detach")       /* the service detaches a link */                          \
+    X(END, "end")             /* the service ends a session */                           \
+    X(CLOSE, "close")         /* the service closes the connection */                    \
+    X(SUSPEND, "suspend")     /* the machine sleeps */                                   \
+    X(REFUSE, "refuse")       /* the service says no to a token, a link, an event */     \
+    X(IGNORE, "ignore")       /* the service does nothing and says nothing */            \
+    X(FORGET, "forget")       /* the service does it, and its answer is lost */
+
+typedef enum sim_fault {
+#define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
+    SIM_FAULTS(SIM_FAULT_ENUM)
+#undef SIM_FAULT_ENUM
+    SIM_FAULT_KINDS,
+} sim_fault;
+
+extern const char *const sim_fault_name[SIM_FAULT_KINDS];
+
+/** How often each kind has met each phase. */
+typedef struct sim_grid {
+    uint64_t hits[SIM_FAULT_KINDS][SIM_PHASES];
+} sim_grid;
+
+/** A fault that will come a little later than the phase that drew it. */
+typedef struct sim_pending {
+    rh_timer          timer;
+    struct sim_swarm *swarm;
+    uint32_t          wire;
+    sim_fault         fault;
+} sim_pending;
+
+#define SIM_PENDING_MAX 32
+
+typedef struct sim_swarm {
+    sim_loop    *loop;
+    rh_emulator *emulator;
+    sim_chance   chance;
+    uint32_t     enabled;    /* bits of sim_fault */
+    uint64_t     phase_odds; /* one phase in so many is met by a fault */
+    uint64_t     answer_odds; /* one request to the service in so many ends badly */
+    rh_time      pause_most; /* between faults that come by themselves */
+    rh_timer     timer;
+    sim_pending  pending[SIM_PENDING_MAX];
+    sim_grid     grid;
+    uint64_t     faults;
+    bool         calm;
+    /* how the network is when nothing is wrong with it */
+    rh_time      latency_least, latency_most, return_most;
+    uint64_t     bytes_per_second;
+    size_t       piece_most, window;
+} sim_swarm;
+
+/** allowed: the kinds that may be enabled. The hooks of the loop become the swarm's. */
+void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed);
+void sim_swarm_start(sim_swarm *swarm, rh_emulator *emulator);
+
+/** For rh_emulator_opts.faults; user is the swarm. */
+rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const char **condition);
+
+/** From now on nothing goes wrong; what is wrong with living connections is mended, or ends them. */
+void sim_swarm_calm(sim_swarm *swarm);
+
+/** Cells that cannot happen, with the reason; NULL: it can. */
+const char *sim_swarm_impossible(sim_fault fault, sim_phase phase);
+
+#endif

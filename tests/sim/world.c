@@ -1,0 +1,100 @@
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* [issue] 2 x our idle time-out of 20 s, the longest pause before a retry, one connect and one try. */
+#define CALM_MOST RH_SECONDS(110)
+
+static void shape(sim_world *world, const sim_run *run)
+{
+    sim_chance *c     = &world->chance;
+    world->partitions = (uint32_t)sim_between(c, 2, 4);
+    world->tls        = sim_once_in(c, 2);
+    sim_swarm_init(&world->swarm, &world->loop, run->faults);
+    sim_workload_make(world);
+}
+
+static bool make_namespace(sim_world *world)
+{
+    rh_emulator_hub hub = { .name = "hub", .partitions = world->partitions };
+    rh_error        error;
+    rh_status       status = rh_emulator_create(&world->loop.loop, RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1, .rule = "rule", .key = SIM_CANARY,
+                                                                                    .listen_port = world->tls ? 5671 : 5672,
+                                                                                    .faults = { sim_swarm_judge, &world->swarm }), &world->emulator, &error);
+    if (status != RH_OK) sim_model_wrong(&world->model, "no namespace: %s", error.description);
+    return status == RH_OK;
+}
+
+static void pass(sim_world *world, rh_time until, bool (*done)(const sim_world *world))
+{
+    while (world->loop.now < until && !world->model.wrong[0] && !world->loop.broken && !(done && done(world)))
+        if (rh_loop_turn(&world->loop.loop, until) != RH_OK) break;
+}
+
+static void finish(sim_world *world, sim_result *result)
+{
+    char text[256];
+    world->calm = true;
+    sim_swarm_calm(&world->swarm);
+    sim_tell(&world->trace, world->loop.now, "calm");
+    rh_time calm = world->loop.now;
+    pass(world, calm + CALM_MOST, sim_workload_is_done);
+    result->finished = world->loop.now - calm;
+    sim_workload_unfinished(world, text, sizeof text);
+    if (text[0]) sim_model_wrong(&world->model, "not done %u s after the last fault: %s", (unsigned)(CALM_MOST / RH_SECONDS(1)), text);
+    sim_workload_close(world);
+    pass(world, world->loop.now + RH_SECONDS(60), sim_workload_is_closed);
+    if (!sim_workload_is_closed(world)) sim_model_wrong(&world->model, "a client did not close");
+    if (!world->model.wrong[0]) sim_model_judge(&world->model, world->emulator);
+}
+
+static void let_go(sim_world *world)
+{
+    sim_workload_free(world);
+    if (world->emulator) rh_emulator_destroy(world->emulator);
+    rh_time until = world->loop.now + RH_SECONDS(10);
+    while (world->loop.pipes && rh_loop_turn(&world->loop.loop, until) == RH_OK && world->loop.now < until) continue;
+    sim_loop_fini(&world->loop);
+    if (world->loop.allocations) sim_model_wrong(&world->model, "%zu pieces of memory are left, %zu bytes", world->loop.allocations, world->loop.allocated);
+    if (world->trace.hash == 0) sim_model_wrong(&world->model, "nothing happened");
+}
+
+static void count_up(const sim_world *world, sim_result *result, sim_grid *grid)
+{
+    for (size_t i = 0; i < world->client_count; i++) {
+        const sim_client *client = &world->clients[i];
+        result->reopened += client->remade - (client->remade != 0);
+        for (size_t k = 0; k < client->consumer_count; k++) result->events += client->consumers[k].events;
+    }
+    for (size_t f = 0; grid && f < SIM_FAULT_KINDS; f++)
+        for (size_t p = 0; p < SIM_PHASES; p++) grid->hits[f][p] += world->swarm.grid.hits[f][p];
+}
+
+sim_result sim_world_run(const sim_run *run)
+{
+    sim_world *world  = calloc(1, sizeof *world);
+    sim_result result = { 0 };
+    world->seed       = run->seed;
+    world->trace      = (sim_trace){ .out = run->out, .until = run->until };
+    world->chance     = sim_chance_of_seed(run->seed, 0);
+    sim_model_init(&world->model, sim_draw(&world->chance));
+    sim_loop_init(&world->loop, run->seed, &world->trace);
+    shape(world, run);
+    if (make_namespace(world)) {
+        rh_time begin = world->loop.now;
+        sim_swarm_start(&world->swarm, world->emulator);
+        sim_workload_start(world);
+        pass(world, begin + SIM_CALM, NULL);
+        finish(world, &result);
+        count_up(world, &result, run->grid);
+    }
+    let_go(world);
+    if (world->loop.broken) sim_model_wrong(&world->model, "%s", world->loop.broken);
+    result.hash  = world->trace.hash;
+    result.lines = world->trace.lines;
+    memcpy(result.wrong, world->model.wrong, sizeof result.wrong);
+    sim_model_fini(&world->model);
+    free(world);
+    return result;
+}
