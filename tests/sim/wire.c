@@ -13,10 +13,12 @@
 /* How long TCP of a patient server sends the same again. The client's is not waited for: its engine has to notice first. */
 #define UNACKNOWLEDGED_TIME RH_SECONDS(60)
 
+typedef enum segment_kind { BYTES, FIN, RST } segment_kind;
+
 typedef struct segment {
     struct segment *next;
     rh_time         at;
-    enum { BYTES, FIN, RST } kind;
+    segment_kind    kind;
     size_t          n;
     uint8_t         bytes[];
 } segment;
@@ -138,7 +140,7 @@ static void arm_arrival(sim_pipe *to)
     rh_timer_set(loop_of(to), &to->arrival, at > stalled ? at : stalled);
 }
 
-static void travel(sim_pipe *from, int kind, const uint8_t *bytes, size_t n)
+static void travel(sim_pipe *from, segment_kind kind, const uint8_t *bytes, size_t n)
 {
     sim_wire *wire  = from->wire;
     int       end   = !from->side;
