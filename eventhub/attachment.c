@@ -29,6 +29,7 @@ static void go(rh_attachment *a)
     rh_timer_cancel(a->client->loop, &a->timer);
     rh_grant_drop(a->grant);
     a->grant = NULL;
+    rh_story_drop(&a->error, rh_client_allocator(a->client));
     unlink_attachment(a);
     a->state = RH_ATTACHMENT_GONE;
     a->handler->on_gone(a->user);
@@ -53,19 +54,31 @@ static void leave(rh_attachment *a)
     rh_client_wake(a->client);
 }
 
+static void keep(rh_attachment *a, const rh_error *error)
+{
+    rh_story_keep(&a->error, rh_client_allocator(a->client), error);
+}
+
+static void tell_down(rh_attachment *a)
+{
+    rh_error error;
+    rh_story_read(&a->error, &error);
+    a->handler->on_down(a->user, &error);
+}
+
 /* Tells on_down with a->error and lets go of the engine. */
 static void down(rh_attachment *a)
 {
     bool told = a->state == RH_ATTACHMENT_LEAVING;
     a->state  = RH_ATTACHMENT_LEAVING;
     /* The handler may abandon the attachment or destroy the client; neither frees it before on_gone. */
-    if (!told && !a->silent) a->handler->on_down(a->user, &a->error);
+    if (!told && !a->silent) tell_down(a);
     leave(a);
 }
 
 static void fail(rh_attachment *a, const rh_error *error)
 {
-    a->error = *error;
+    keep(a, error);
     down(a);
 }
 
@@ -84,9 +97,10 @@ static void attach(rh_attachment *a)
         set_timer(a, again < a->deadline ? again : a->deadline);
         rh_client_wake(client);
     } else {
-        bool full = status == RH_E_LIMIT;
-        rh_error_own(&a->error, status, "cannot attach ", a->grant->audience, full ? ": neither side lets this connection have more links" : NULL);
-        down(a);
+        bool     full = status == RH_E_LIMIT;
+        rh_error error;
+        rh_error_own(&error, status, "cannot attach ", a->grant->audience, full ? ": neither side lets this connection have more links" : NULL);
+        fail(a, &error);
     }
 }
 
@@ -100,8 +114,9 @@ static const char *waiting_for(const rh_attachment *a)
 
 static void late(rh_attachment *a)
 {
-    rh_error_own(&a->error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
-    down(a);
+    rh_error error;
+    rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
+    fail(a, &error);
 }
 
 static void step(rh_attachment *a, rh_time now)
@@ -142,9 +157,10 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
 /* A peer that ends without an error still ended something that was wanted. */
 static void explain(rh_attachment *a, const rh_error *error, const char *words)
 {
-    a->error = *error;
-    if (a->error.status == RH_OK) rh_error_own(&a->error, RH_E_DETACHED, words, a->grant->audience, NULL);
-    else rh_error_refine(&a->error);
+    rh_error story = *error;
+    if (story.status == RH_OK) rh_error_own(&story, RH_E_DETACHED, words, a->grant->audience, NULL);
+    else rh_error_refine(&story);
+    keep(a, &story);
 }
 
 static void on_detach(rh_endpoint *endpoint, rh_link *link, const rh_error *error)
@@ -268,7 +284,7 @@ void rh_attachment_close(rh_attachment *a, rh_time deadline)
     if (a->state == RH_ATTACHMENT_GONE || a->state >= RH_ATTACHMENT_CLOSING) return;
     a->state    = RH_ATTACHMENT_CLOSING;
     a->deadline = deadline ? deadline : rh_client_deadline(a->client, 0);
-    memset(&a->error, 0, sizeof a->error);
+    rh_story_drop(&a->error, rh_client_allocator(a->client));
     if (a->link && rh_link_detach(a->link, true, NULL, NULL) != RH_AGAIN) {
         a->ending = true;
         rh_client_wake(a->client);
@@ -317,7 +333,7 @@ void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_e
 {
     for (rh_attachment *a = client->attachments; a; a = a->next) {
         if (a->grant != grant || a->state >= RH_ATTACHMENT_CLOSING) continue;
-        a->error = *error;
+        keep(a, error);
         poke(a);
     }
 }

@@ -4,7 +4,7 @@
 #ifndef RH_EVENTHUB_ATTACHMENT_H
 #define RH_EVENTHUB_ATTACHMENT_H
 
-#include "eventhub/eventhub.h"
+#include "eventhub/story.h"
 
 /**
  * Whom the engine's callbacks about a session and its links belong to. Every session and link of a
@@ -51,7 +51,7 @@ struct rh_attachment {
     bool                         parked; /* waiting for its owner, too */
     rh_time                      deadline;
     rh_timer                     timer; /* the deadline, or at once when there is something to do */
-    rh_error                     error; /* what on_down will tell */
+    rh_story                     error; /* what on_down will tell */
 };
 
 #endif

@@ -37,6 +37,7 @@ static void free_grant(rh_grant *grant)
     rh_timer_cancel(client->loop, &grant->timer);
     rh_credential_cancel(&grant->request);
     wipe(grant);
+    rh_story_drop(&grant->last, allocator);
     allocator->free(allocator->user, grant, sizeof *grant + grant->audience_n + 1);
 }
 
@@ -91,7 +92,7 @@ static void failed(rh_grant *grant, const rh_error *error)
     if (error->retry_after_ms > again) again = error->retry_after_ms;
     if (grant->expires_unix_ms && again > left_ms(grant)) again = left_ms(grant);
     grant->failures++;
-    grant->last = *error;
+    rh_story_keep(&grant->last, rh_client_allocator(grant->client), error);
     wake_in(grant, again);
     rh_client_log(grant->client, RH_LOG_WARNING, "token.renewal", rh_status_name(error->status), ": the old token lives on: ", error->description);
 }
@@ -108,7 +109,8 @@ static void tell_expiring(rh_grant *grant)
 /* Every renewal failed, or the credential or $cbs has been silent since it was asked for. */
 static void expired(rh_grant *grant)
 {
-    rh_error error = grant->last;
+    rh_error error;
+    rh_story_read(&grant->last, &error);
     if (grant->failures == 0) rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
     refuse(grant, &error);
 }
@@ -162,6 +164,7 @@ static void on_answer(rh_call *call, const rh_answer *answer, const rh_error *er
     } else if (answer->code >= 200 && answer->code < 300) {
         grant->valid           = true;
         grant->failures        = 0;
+        rh_story_drop(&grant->last, rh_client_allocator(grant->client));
         grant->expires_unix_ms = grant->next_expires_unix_ms;
         plan_renewal(grant);
         rh_attachments_granted(grant->client, grant);

@@ -27,7 +27,7 @@ struct rh_grant {
     bool             again;     /* a token is wanted as soon as the call is idle */
     bool             told;      /* on_expiring */
     uint32_t         failures;  /* of renewal, in a row */
-    rh_error         last;      /* the latest of them */
+    rh_story         last;      /* the latest of them */
     int64_t          expires_unix_ms;     /* of the token accepted; 0: unknown */
     int64_t          next_expires_unix_ms; /* of the token on its way */
     rh_timer         timer;     /* renewal */

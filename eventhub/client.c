@@ -255,6 +255,7 @@ void rh_client_free(rh_client *client)
     rh_exchange_fini(&client->management);
     if (client->hub_answer) allocator.free(allocator.user, client->hub_answer, client->hub_answer_n);
     if (client->tls) rh_tls_destroy(client->tls);
+    rh_story_drop(&client->error, &allocator);
     if (client->arena) allocator.free(allocator.user, client->arena, client->arena_n);
     if (client->texts) {
         OPENSSL_cleanse(client->texts, client->texts_n);
@@ -451,5 +452,5 @@ const char *rh_client_host(const rh_client *client)
 
 const rh_error *rh_client_error(const rh_client *client)
 {
-    return &client->error;
+    return rh_story_error(&client->error);
 }

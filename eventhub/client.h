@@ -12,7 +12,7 @@
 #ifndef RH_EVENTHUB_CLIENT_H
 #define RH_EVENTHUB_CLIENT_H
 
-#include "eventhub/eventhub.h"
+#include "eventhub/story.h"
 
 typedef struct rh_attachment rh_attachment;
 
@@ -114,7 +114,7 @@ void rh_error_of_code(rh_error *error, int64_t code, rh_slice condition, rh_slic
 void rh_error_own(rh_error *error, rh_status status, const char *a, const char *b, const char *c);
 
 /** Why a wait ended, for who waited (error may be NULL): the object's own story where it tells of this status, else `what` and its words. */
-void rh_error_of_wait(rh_error *error, rh_status status, const rh_error *story, const char *what);
+void rh_error_of_wait(rh_error *error, rh_status status, const rh_story *story, const char *what);
 
 /** The class of a status that does not come from the service. */
 rh_error_class rh_class_of(rh_status status);

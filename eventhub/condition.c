@@ -165,10 +165,10 @@ void rh_error_own(rh_error *error, rh_status status, const char *a, const char *
     error->error_class = rh_class_of(status);
 }
 
-void rh_error_of_wait(rh_error *error, rh_status status, const rh_error *story, const char *what)
+void rh_error_of_wait(rh_error *error, rh_status status, const rh_story *story, const char *what)
 {
     if (!error) return;
-    if (story && story->status == status) *error = *story;
+    if (story && story->status == status) rh_story_read(story, error);
     else rh_error_own(error, status, what, rh_status_words(status), NULL);
 }
 

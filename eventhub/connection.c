@@ -27,13 +27,13 @@ void rh_client_set_state(rh_client *client, rh_client_state state)
 {
     client->state = state;
     if (client->destroyed || !client->handler.on_state) return;
-    client->handler.on_state(client->user, client, state, client->error.status ? &client->error : NULL);
+    client->handler.on_state(client->user, client, state, client->error.status ? rh_story_error(&client->error) : NULL);
 }
 
 void rh_client_why_closed(const rh_client *client, rh_error *error)
 {
     if (client->error.status) {
-        *error = client->error;
+        rh_story_read(&client->error, error);
     } else {
         rh_error_own(error, RH_E_CLOSED, "the client is closed", NULL, NULL);
     }
@@ -70,6 +70,11 @@ static void own_error(const rh_client *client, rh_error *error, rh_status status
     rh_error_own(error, status, words, client->settings.dial_host, NULL);
 }
 
+static void keep(rh_client *client, const rh_error *error)
+{
+    rh_story_keep(&client->error, rh_client_allocator(client), error);
+}
+
 /* Nothing is left of the connection. */
 static void conclude(rh_client *client)
 {
@@ -77,7 +82,7 @@ static void conclude(rh_client *client)
     if (client->state != RH_CLIENT_CLOSED) rh_client_set_state(client, RH_CLIENT_CLOSED);
     rh_client_closed_fn closed = client->closed;
     client->closed             = NULL;
-    if (closed && !client->destroyed) closed(client->closed_user, client, client->error.status ? &client->error : NULL);
+    if (closed && !client->destroyed) closed(client->closed_user, client, client->error.status ? rh_story_error(&client->error) : NULL);
 }
 
 static void close_now(rh_client *client)
@@ -99,7 +104,8 @@ static void late(rh_client *client)
         own_error(client, &error, RH_E_TIMEOUT, "no connection in time to ");
         rh_client_end(client, &error);
     } else if (client->error.status == RH_OK) {
-        own_error(client, &client->error, RH_E_TIMEOUT, "the close was not answered in time by ");
+        own_error(client, &error, RH_E_TIMEOUT, "the close was not answered in time by ");
+        keep(client, &error);
     }
     rh_client_cut(client);
 }
@@ -319,7 +325,8 @@ static void dial_again(rh_client *client)
     rh_exchange_restart(&client->cbs);
     rh_exchange_restart(&client->management);
     if (dial(client) == RH_OK) return;
-    rh_error story = client->error;
+    rh_error story;
+    rh_story_read(&client->error, &story);
     rh_client_end(client, &story);
     conclude(client);
 }
@@ -387,7 +394,9 @@ static rh_status dial(rh_client *client)
     rh_status status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
     if (status) {
         client->pipe = NULL;
-        rh_error_own(&client->error, status, "cannot dial ", client->settings.dial_host, NULL);
+        rh_error error;
+        own_error(client, &error, status, "cannot dial ");
+        keep(client, &error);
         return status;
     }
     /* Submitted now, the pair leaves with the first bytes that the peer allows. */
@@ -409,7 +418,7 @@ void rh_client_end(rh_client *client, const rh_error *error)
 {
     if (client->state >= RH_CLIENT_CLOSING) return;
     if (error->status != RH_E_CLOSED) {
-        client->error = *error;
+        keep(client, error);
         rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error->status), ": ", error->description);
     }
     rh_error story = *error;

@@ -41,7 +41,7 @@ struct rh_client {
     rh_time        deadline; /* of connecting, or of closing */
     rh_time        patience; /* with a peer that was told everything at once */
     bool           again;    /* it did not take that: dial once more when the pipe is down */
-    rh_error       error;    /* why it ended; RH_OK: not, or because we closed */
+    rh_story       error;    /* why it ended; RH_OK: not, or because we closed */
 
     bool               closing; /* rh_client_close() was called; the loop has to act on it */
     bool               destroyed;

@@ -13,6 +13,7 @@ static void free_block(rh_consumer *consumer)
 {
     rh_allocator allocator = consumer->allocator;
     rh_cells_fini(&consumer->cells);
+    rh_story_drop(&consumer->error, &allocator);
     allocator.free(allocator.user, consumer, consumer->memory);
 }
 
@@ -41,15 +42,17 @@ static void enter_state(rh_consumer *consumer, rh_consumer_state state, const rh
 static void end(rh_consumer *consumer, const rh_error *why)
 {
     if (consumer->over) return;
-    if (!consumer->error.status) consumer->error = *why;
-    const rh_error *error = consumer->error.status ? &consumer->error : NULL;
-    enter_state(consumer, error && error->status == RH_E_STOLEN ? RH_CONSUMER_STOLEN : RH_CONSUMER_CLOSED, error);
+    if (!consumer->error.status) rh_story_keep(&consumer->error, &consumer->allocator, why);
+    const rh_error *error = consumer->error.status ? rh_story_error(&consumer->error) : NULL;
+    enter_state(consumer, consumer->error.status == RH_E_STOLEN ? RH_CONSUMER_STOLEN : RH_CONSUMER_CLOSED, error);
 }
 
 void rh_consumer_fail(rh_consumer *consumer, rh_status status, const char *words)
 {
     if (consumer->error.status) return;
-    rh_error_own(&consumer->error, status, words, NULL, NULL);
+    rh_error error;
+    rh_error_own(&error, status, words, NULL, NULL);
+    rh_story_keep(&consumer->error, &consumer->allocator, &error);
     rh_attachment_close(&consumer->attachment, 0);
 }
 
@@ -370,5 +373,5 @@ uint32_t rh_consumer_held(const rh_consumer *consumer)
 
 const rh_error *rh_consumer_error(const rh_consumer *consumer)
 {
-    return &consumer->error;
+    return rh_story_error(&consumer->error);
 }

@@ -9,6 +9,7 @@
 #include "eventhub/cells.h"
 #include "eventhub/client.h"
 #include "eventhub/event.h"
+#include "eventhub/story.h"
 
 struct rh_consumer {
     rh_attachment       attachment;
@@ -33,7 +34,7 @@ struct rh_consumer {
     uint32_t  waiting, held; /* held: all that is in the pool, waiting or retained */
     size_t    largest;       /* of the recent events: what the next may need */
 
-    rh_error          error;
+    rh_story          error;
     rh_consumer_state state;
     uint32_t          inside; /* callbacks of ours on the stack: the block may not go */
     bool has_owner_level, track_last_enqueued;

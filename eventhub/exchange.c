@@ -46,6 +46,7 @@ void rh_exchange_fini(rh_exchange *x)
     rh_timer_cancel(x->client->loop, &x->timer);
     if (x->gather) allocator->free(allocator->user, x->gather, x->gather_n);
     x->gather = NULL;
+    rh_story_drop(&x->error, allocator);
 }
 
 /* -- the pair of links --------------------------------------------------------------------------- */
@@ -95,7 +96,7 @@ static void poke(rh_call *call)
 /* Every call that waits will hear why, from its timer. */
 static void fail_calls(rh_exchange *x, const rh_error *error)
 {
-    x->error = *error;
+    rh_story_keep(&x->error, rh_client_allocator(x->client), error);
     for (rh_call *call = x->calls; call; call = call->next)
         if (!call->answered) {
             call->deadline = 0;
@@ -186,8 +187,9 @@ static void on_call_timer(void *user, rh_time now)
     rh_call     *call   = user;
     rh_exchange *x      = call->exchange;
     rh_client   *client = x->client;
-    rh_error     error  = x->error;
+    rh_error     error;
     rh_client_enter(client);
+    rh_story_read(&x->error, &error);
     if (call->deadline != 0) rh_error_own(&error, RH_E_TIMEOUT, x->node, " did not answer in time", NULL);
     if (now >= call->deadline) tell(call, NULL, &error);
     rh_client_leave(client);
@@ -205,7 +207,9 @@ static void pump(rh_exchange *x)
         call->sent = true;
         call->lent = status == RH_OK;
         if (status != RH_OK) {
-            rh_error_own(&x->error, status, "cannot send to ", x->node, NULL);
+            rh_error error;
+            rh_error_own(&error, status, "cannot send to ", x->node, NULL);
+            rh_story_keep(&x->error, rh_client_allocator(x->client), &error);
             call->deadline = 0;
             poke(call);
         }

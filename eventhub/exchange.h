@@ -50,7 +50,7 @@ struct rh_exchange {
     size_t      gather_n;
     uint64_t    next_id;
     rh_call    *calls;
-    rh_error    error; /* why the pair went down */
+    rh_story    error; /* why the pair went down */
     rh_timer    timer; /* tries again what found no room in the output ring */
 };
 

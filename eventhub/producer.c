@@ -14,6 +14,7 @@ static void free_block(rh_producer *producer)
 {
     rh_allocator allocator = producer->allocator;
     rh_cells_fini(&producer->cells);
+    rh_story_drop(&producer->error, &allocator);
     allocator.free(allocator.user, producer, producer->memory);
 }
 
@@ -34,7 +35,7 @@ static void close_if_over(rh_producer *producer)
     if (!producer->down || producer->taken || producer->closed) return;
     producer->closed = producer->settled = true;
     if (producer->destroyed || producer->quiet || !producer->handler.on_closed) return;
-    producer->handler.on_closed(producer->user, producer, producer->error.status ? &producer->error : NULL);
+    producer->handler.on_closed(producer->user, producer, producer->error.status ? rh_story_error(&producer->error) : NULL);
 }
 
 void rh_producer_drained(rh_producer *producer)
@@ -160,8 +161,8 @@ static void on_down(void *user, const rh_error *error)
     rh_producer *producer = user;
     rh_producer_enter(producer);
     producer->down = true;
-    producer->error = *error;
-    rh_sends_end(producer, &producer->error);
+    rh_story_keep(&producer->error, &producer->allocator, error);
+    rh_sends_end(producer, error);
     rh_producer_leave(producer);
 }
 
@@ -361,5 +362,5 @@ const char *rh_producer_partition(const rh_producer *producer)
 
 const rh_error *rh_producer_error(const rh_producer *producer)
 {
-    return &producer->error;
+    return rh_story_error(&producer->error);
 }

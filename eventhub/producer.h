@@ -8,6 +8,7 @@
 
 #include "eventhub/batch.h"
 #include "eventhub/cells.h"
+#include "eventhub/story.h"
 #include "eventhub/client.h"
 
 typedef enum rh_send_state {
@@ -61,7 +62,7 @@ struct rh_producer {
     rh_timer timer;
     rh_time  armed; /* RH_TIME_NEVER: not */
     rh_time  close_deadline;
-    rh_error error;
+    rh_story error;
 
     uint32_t inside;    /* callbacks of ours on the stack: the block may not go */
     bool     settled;   /* open, or will never be */

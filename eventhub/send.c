@@ -95,6 +95,14 @@ static void after(rh_producer *producer)
     if (!producer->taken) rh_producer_drained(producer);
 }
 
+/** The link is down and the reason is known. */
+static void end_as_told(rh_producer *producer)
+{
+    rh_error why;
+    rh_story_read(&producer->error, &why);
+    rh_sends_end(producer, &why);
+}
+
 void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_outcome *outcome)
 {
     rh_send *send = rh_delivery_user(delivery);
@@ -115,7 +123,7 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
         rh_status status = rh_error_of_outcome(&error, outcome);
         finish(producer, send, status, &error);
     }
-    if (producer->down) rh_sends_end(producer, &producer->error);
+    if (producer->down) end_as_told(producer);
     else rh_sends_go(producer);
     after(producer);
 }
@@ -174,7 +182,7 @@ void rh_sends_gone(rh_producer *producer)
         rh_batch_unlend(send->batch);
         send->state = RH_SEND_UNKNOWN;
     }
-    rh_sends_end(producer, &producer->error);
+    end_as_told(producer);
 }
 
 /* -- out ------------------------------------------------------------------------------------------ */
@@ -310,7 +318,7 @@ static rh_status load(rh_producer *producer, const struct cargo *cargo, rh_time 
 static rh_status refused(rh_producer *producer, rh_status status, rh_error *error)
 {
     if (!error) return status;
-    if (status == producer->error.status) *error = producer->error;
+    if (status == producer->error.status) rh_story_read(&producer->error, error);
     else rh_error_own(error, status, rh_status_words(status), NULL, NULL);
     return status;
 }
