@@ -341,7 +341,6 @@ static int run(int argc, char **argv)
     struct connection *connections = calloc(opts.connections, sizeof *connections);
     if (bench && connections) {
         if (!opts.in_flight) opts.in_flight = usual_in_flight(&opts);
-        if (opts.in_flight > 128) opts.connect.deliveries = 2 * (uint32_t)opts.in_flight;
         opts.connect.links = opts.task == &rh_bench_receive ? RH_PARTITIONS_MAX : 1;
         *bench = (struct bench){ .opts = &opts, .connections = connections, .from = RH_TIME_NEVER, .until = RH_TIME_NEVER };
         rh_cli_catch_interrupt();

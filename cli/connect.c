@@ -92,7 +92,7 @@ static int open_on(struct connection *connection, rh_loop *loop, const struct co
     static rh_log_level loud = RH_LOG_DEBUG, quiet = RH_LOG_ERROR;
     rh_client_opts client = { .size = sizeof client, .ca_file = opts->ca_file, .insecure = opts->insecure,
                               .application_id = "ringhub-cli", .operation_timeout_ms = opts->timeout_ms,
-                              .links = opts->links, .deliveries = opts->deliveries, .user = connection };
+                              .links = opts->links, .user = connection };
     if (opts->trace) client.handler.on_frame = print_frame;
     int code = find_way(connection, opts, &client);
     if (code != DONE) return code;

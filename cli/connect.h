@@ -13,7 +13,6 @@ struct connect_opts {
     const char *token_file;        /* with $EVENT_HUB_FULLY_QUALIFIED_NAMESPACE instead of a connection string */
     bool        insecure, trace, verbose;
     uint32_t    links;             /* producers and consumers at a time; 0, here and below: the library's default */
-    uint32_t    deliveries;        /* sends without outcome at a time */
     uint32_t    timeout_ms;        /* for whatever has no deadline of its own */
     uint32_t    spin_us;           /* how long the loop looks for work before it sleeps */
 };

@@ -29,6 +29,8 @@ static void go(rh_attachment *a)
     rh_timer_cancel(a->client->loop, &a->timer);
     rh_grant_drop(a->grant);
     a->grant = NULL;
+    rh_loan_leave(a->client, a->loan);
+    a->loan = NULL;
     rh_story_drop(&a->error, rh_client_allocator(a->client));
     unlink_attachment(a);
     a->state = RH_ATTACHMENT_GONE;
@@ -228,8 +230,8 @@ static const rh_endpoint_ops attachment_ops = {
 
 /* -- what the owner asks ------------------------------------------------------------------------- */
 
-rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *path, const rh_attachment_handler *handler, void *user,
-                             rh_time deadline)
+rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *path, uint32_t sends, const rh_attachment_handler *handler,
+                             void *user, rh_time deadline)
 {
     if (!rh_attachment_is_gone(a)) return RH_E_STATE;
     if (client->closing || client->destroyed) return RH_E_CLOSED;
@@ -239,6 +241,11 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
     memset(a, 0, sizeof *a);
     rh_status status = rh_grant_take(client, path, &a->grant);
     if (status) return status;
+    a->loan = rh_loan_give(client, 1, sends, strlen(path) + RH_ATTACHMENT_NAME);
+    if (!a->loan) {
+        rh_grant_drop(a->grant);
+        return RH_E_MEMORY;
+    }
     a->endpoint.ops = &attachment_ops;
     a->client       = client;
     a->handler      = handler;
@@ -255,6 +262,7 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
     status = client->state == RH_CLIENT_IDLE ? rh_client_connect(client) : RH_OK;
     if (status) {
         rh_grant_drop(a->grant);
+        rh_loan_leave(client, a->loan);
         unlink_attachment(a);
         memset(a, 0, sizeof *a);
         return status;
@@ -265,7 +273,7 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
 
 rh_status rh_attachment_park(rh_client *client, rh_attachment *a, const char *path, const rh_attachment_handler *handler, void *user)
 {
-    rh_status status = rh_attachment_open(client, a, path, handler, user, RH_TIME_NEVER);
+    rh_status status = rh_attachment_open(client, a, path, 0, handler, user, RH_TIME_NEVER);
     if (status == RH_OK) a->parked = true;
     return status;
 }

@@ -4,6 +4,7 @@
 #ifndef RH_EVENTHUB_ATTACHMENT_H
 #define RH_EVENTHUB_ATTACHMENT_H
 
+#include "eventhub/loan.h"
 #include "eventhub/story.h"
 
 /**
@@ -43,6 +44,7 @@ struct rh_attachment {
     void                        *user;
     struct rh_attachment        *prev, *next; /* in the client's list, until gone */
     struct rh_grant             *grant;
+    rh_loan                     *loan;    /* for the session and the link */
     rh_session                  *session; /* NULL: none in the engine */
     rh_link                     *link;
     rh_attachment_state          state;

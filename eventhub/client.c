@@ -7,22 +7,10 @@
 #define DEFAULT_PORT_PLAIN 5672
 #define DEFAULT_TIMEOUT_MS 60000
 #define DEFAULT_LINKS      64
-#define DEFAULT_DELIVERIES 256
-
-/* One attach of ours takes about 400 bytes: room for some dozens before anybody has to wait. */
-#define OUTPUT_BYTES 16384
 
 /* Answers of $cbs are short; those of $management grow with the partitions of the hub, six bytes each. */
 #define CBS_GATHER        4096
 #define MANAGEMENT_GATHER 32768
-
-#if defined(__x86_64__)
-#define MACHINE "x86_64"
-#elif defined(__aarch64__)
-#define MACHINE "aarch64"
-#else
-#define MACHINE "other"
-#endif
 
 /* -- options ------------------------------------------------------------------------------------- */
 
@@ -165,69 +153,6 @@ static rh_status copy_texts(rh_client *client, const rh_client_opts *opts, const
     return RH_OK;
 }
 
-/* -- the open that the service sees --------------------------------------------------------------- */
-
-static void write_property(rh_enc *e, const char *key, const char *a, const char *b)
-{
-    char   value[160];
-    size_t n = 0;
-    for (const char *p = a; p && *p && n < 100; p++) value[n++] = *p;
-    /* A cut application id must not end inside a character. */
-    while (n == 100 && !rh_utf8_is(rh_slice_of(value, n)) && n > 0) n--;
-    if (n > 0 && b[0]) value[n++] = ' ';
-    for (const char *p = b; *p && n < sizeof value; p++) value[n++] = *p;
-    rh_enc_symbol(e, rh_str(key));
-    rh_enc_string(e, rh_slice_of(value, n));
-}
-
-static rh_slice write_properties(rh_client *client, const char *application_id)
-{
-    rh_enc      e   = rh_enc_of(client->properties, sizeof client->properties);
-    rh_enc_mark map = rh_enc_map_begin(&e);
-    write_property(&e, "product", NULL, "ringhub");
-    write_property(&e, "version", NULL, RH_VERSION);
-    write_property(&e, "platform", NULL, "linux-" MACHINE);
-    write_property(&e, "framework", NULL, "C11");
-    write_property(&e, "user-agent", application_id, "ringhub/" RH_VERSION " (linux-" MACHINE ")");
-    rh_enc_map_end(&e, map, 10);
-    return rh_enc_written(&e);
-}
-
-static rh_status make_arena(rh_client *client, const rh_client_opts *opts)
-{
-    const rh_allocator *allocator = rh_client_allocator(client);
-    uint32_t            links     = opts->links ? opts->links : DEFAULT_LINKS;
-    client->attachments_max       = links;
-    client->engine_opts           = (rh_engine_opts){
-                  .size             = sizeof(rh_engine_opts),
-                  .container_id     = rh_str(client->settings.container_id),
-                  .hostname         = rh_str(client->settings.hostname),
-                  .max_frame_size   = 65536,
-                  .idle_time_out_ms = opts->idle_time_out_ms ? opts->idle_time_out_ms : DEFAULT_TIMEOUT_MS,
-                  /* One session each, and $cbs and $management; those have two links. */
-                  .sessions     = links + 2,
-                  .links        = links + 4,
-                  .deliveries   = opts->deliveries ? opts->deliveries : DEFAULT_DELIVERIES,
-                  .output_bytes = OUTPUT_BYTES,
-                  .sasl         = RH_SASL_ANONYMOUS,
-                  .pipeline     = !opts->step_by_step,
-    };
-    static const rh_engine_handler nobody;
-    const char *const              ids[] = { client->settings.application_id, NULL };
-    for (size_t i = 0; i < 2; i++) {
-        client->engine_opts.properties = write_properties(client, ids[i]);
-        client->arena_n                = rh_engine_size(&client->engine_opts);
-        if (client->arena_n == 0) return RH_E_ARGUMENT;
-        client->arena = allocator->alloc(allocator->user, client->arena_n);
-        if (!client->arena) return RH_E_MEMORY;
-        /* [2.3] An open is at most 512 bytes: a long application id is the first thing to go. */
-        if (rh_engine_init(client->arena, client->arena_n, &client->engine_opts, &nobody, NULL)) return RH_OK;
-        allocator->free(allocator->user, client->arena, client->arena_n);
-        client->arena = NULL;
-    }
-    return RH_E_ARGUMENT;
-}
-
 static rh_status make_tls(rh_client *client, const rh_client_opts *opts, bool plain, rh_error *error)
 {
     if (plain) return RH_OK;
@@ -256,7 +181,7 @@ void rh_client_free(rh_client *client)
     if (client->hub_answer) allocator.free(allocator.user, client->hub_answer, client->hub_answer_n);
     if (client->tls) rh_tls_destroy(client->tls);
     rh_story_drop(&client->error, &allocator);
-    if (client->arena) allocator.free(allocator.user, client->arena, client->arena_n);
+    rh_client_drop_engine(client);
     if (client->texts) {
         OPENSSL_cleanse(client->texts, client->texts_n);
         allocator.free(allocator.user, client->texts, client->texts_n);
@@ -269,9 +194,10 @@ static rh_status fill(rh_client *client, const rh_client_opts *opts, source *fro
     choose_container_id(client->loop, from->container_id);
     rh_status status = copy_texts(client, opts, from);
     if (status) return refuse(error, status, rh_status_words(status));
-    status = make_arena(client, opts);
+    status = rh_client_make_engine(client);
     if (status == RH_E_ARGUMENT) return refuse(error, status, "container id, host name or a limit is out of range");
     if (status) return refuse(error, status, rh_status_words(status));
+    rh_client_drop_engine(client); /* it was only to see that there can be one */
     return make_tls(client, opts, from->text.emulator, error);
 }
 
@@ -292,6 +218,9 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     client->handler              = copy.handler;
     client->user                 = copy.user;
     client->log                  = copy.log.on_log ? copy.log : *rh_loop_log(loop);
+    client->attachments_max      = copy.links ? copy.links : DEFAULT_LINKS;
+    client->idle_time_out_ms     = copy.idle_time_out_ms ? copy.idle_time_out_ms : DEFAULT_TIMEOUT_MS;
+    client->pipelines            = !copy.step_by_step;
     client->operation_timeout_ms = copy.operation_timeout_ms ? copy.operation_timeout_ms : DEFAULT_TIMEOUT_MS;
     if (copy.credential) client->credential = *copy.credential;
     rh_client_init(client);

@@ -49,15 +49,18 @@ typedef struct rh_attachment_handler {
     void (*on_gone)(void *user);
 } rh_attachment_handler;
 
+#define RH_ATTACHMENT_NAME 32
+
 /**
  * Starts the walk. path "HUB/Partitions/3" names the audience (the endpoint is put before it) and is
- * copied; handler must outlive the attachment. deadline (absolute; 0: the client's operation timeout from
+ * copied, the link's name is it with at most RH_ATTACHMENT_NAME bytes more; sends is how many deliveries it may have without outcome;
+ * handler must outlive the attachment. deadline (absolute; 0: the client's operation timeout from
  * now) bounds the walk until on_up. The attachment's memory belongs to this until on_gone.
  *
  * RH_E_STATE when it is open already, RH_E_CONNECTION_LOST or RH_E_CLOSED when the client's connection
  * ended, RH_E_LIMIT when all links are taken, RH_E_MEMORY; then no callback comes.
  */
-RH_NODISCARD rh_status rh_attachment_open(rh_client *client, rh_attachment *attachment, const char *path,
+RH_NODISCARD rh_status rh_attachment_open(rh_client *client, rh_attachment *attachment, const char *path, uint32_t sends,
                                           const rh_attachment_handler *handler, void *user, rh_time deadline);
 
 /** The same, but it waits for rh_attachment_go_on() before it attaches; without a deadline, and ended with its client like any other. */

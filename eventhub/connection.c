@@ -14,6 +14,7 @@ void rh_client_enter(rh_client *client)
 void rh_client_leave(rh_client *client)
 {
     if (--client->busy > 0) return;
+    rh_loans_reclaim(client);
     if (client->destroyed) finish(client);
     else arm(client);
 }
@@ -53,6 +54,7 @@ static void arm(rh_client *client)
         if (engine < at) at = engine;
         if (client->patience < at) at = client->patience;
     }
+    if (client->room.look < at) at = client->room.look;
     /* Deadlines mostly grow: a timer that comes too early looks again, and a send costs none. */
     if (client->timer.is_set && client->timer.at <= at) return;
     rh_timer_set(client->loop, &client->timer, at);
@@ -116,7 +118,7 @@ static void late(rh_client *client)
  */
 static bool may_be_haste(const rh_client *client, rh_status status)
 {
-    if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || !client->engine_opts.pipeline) return false;
+    if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || !client->pipelines) return false;
     /* A mechanism or credentials refused: it has understood. */
     return status != RH_E_SASL && !client->closing && !client->destroyed;
 }
@@ -124,7 +126,7 @@ static bool may_be_haste(const rh_client *client, rh_status status)
 static void slow_down(rh_client *client, const char *words)
 {
     rh_client_log(client, RH_LOG_WARNING, "client.haste", "connecting again, step by step: ", words, NULL);
-    client->engine_opts.pipeline = false;
+    client->pipelines = false;
     client->patience             = RH_TIME_NEVER;
     client->again                = true;
     rh_client_cut(client);
@@ -134,6 +136,7 @@ static void on_timer(void *user, rh_time now)
 {
     rh_client *client = user;
     rh_client_enter(client);
+    if (now >= client->room.look) rh_room_look(client, now);
     if (client->closing) {
         close_now(client);
     } else if (now >= client->deadline) {
@@ -256,13 +259,31 @@ static void on_frame(void *user, rh_engine *engine, bool outgoing, uint8_t type,
     client->handler.on_frame(client->user, client, outgoing, channel, text);
 }
 
+static void *on_room(void *user, rh_engine *engine, size_t n)
+{
+    (void)engine;
+    return rh_room_lend(user, n);
+}
+
+static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
+{
+    (void)engine, (void)room, (void)n;
+    rh_room_take_back(user);
+}
+
 #define ENGINE_HANDLER                                                                                                   \
     .on_open = on_open, .on_end = on_end, .on_attach = on_attach, .on_detach = on_detach, .on_credit = on_credit,        \
-    .on_drained = on_drained, .on_gather = on_gather, .on_delivery = on_delivery, .on_outcome = on_outcome, .on_close = on_close
+    .on_drained = on_drained, .on_gather = on_gather, .on_delivery = on_delivery, .on_outcome = on_outcome, .on_close = on_close, \
+    .on_room = on_room, .on_room_back = on_room_back
 
 static const rh_engine_handler engine_handler = { ENGINE_HANDLER };
 /* Printing every frame costs more than sending it: only for those who look. */
 static const rh_engine_handler tracing_handler = { ENGINE_HANDLER, .on_frame = on_frame };
+
+const rh_engine_handler *rh_client_engine_handler(const rh_client *client)
+{
+    return client->handler.on_frame ? &tracing_handler : &engine_handler;
+}
 
 /* -- what the pipe tells ------------------------------------------------------------------------- */
 
@@ -271,7 +292,7 @@ static void pipe_on_up(void *user, rh_pipe *pipe)
     rh_client *client = user;
     rh_client_enter(client);
     client->pipe_up = true;
-    if (client->engine_opts.pipeline) {
+    if (client->pipelines) {
         rh_time now = rh_loop_now(client->loop), half = client->deadline > now ? (client->deadline - now) / 2 : 0;
         client->patience = rh_time_after(now, half < PATIENCE ? half : PATIENCE);
     }
@@ -320,8 +341,7 @@ static void pipe_sent(void *user, size_t n)
 /* Nothing was lent but what the engine wrote itself, so it may simply begin anew. */
 static void dial_again(rh_client *client)
 {
-    client->again  = false;
-    client->engine = NULL;
+    client->again = false;
     rh_exchange_restart(&client->cbs);
     rh_exchange_restart(&client->management);
     if (dial(client) == RH_OK) return;
@@ -378,20 +398,17 @@ static const rh_pipe_handler pipe_handler = {
 
 static rh_status dial(rh_client *client)
 {
-    bool traced = client->handler.on_frame != NULL;
-    client->engine = rh_engine_init(client->arena, client->arena_n, &client->engine_opts, traced ? &tracing_handler : &engine_handler, client);
-    if (!client->engine) return RH_E_ARGUMENT;
-
-    rh_dial_opts opts  = {
+    rh_status    status = rh_client_make_engine(client);
+    rh_dial_opts opts   = {
          .size      = sizeof opts,
          .host      = client->settings.dial_host,
          .port      = client->settings.dial_port,
          .tls       = client->tls,
          .tls_name  = client->settings.tls_name,
          .deadline  = client->deadline,
-         .max_frame = client->engine_opts.max_frame_size,
+         .max_frame = RH_CLIENT_FRAME,
     };
-    rh_status status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
+    if (status == RH_OK) status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
     if (status) {
         client->pipe = NULL;
         rh_error error;
@@ -433,6 +450,7 @@ void rh_client_init(rh_client *client)
 {
     client->deadline   = RH_TIME_NEVER;
     client->patience   = RH_TIME_NEVER;
+    client->room.look  = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
 }

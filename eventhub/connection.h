@@ -5,6 +5,8 @@
 #define RH_EVENTHUB_CONNECTION_H
 
 #include "eventhub/cbs.h"
+#include "eventhub/cells.h"
+#include "eventhub/loan.h"
 
 /** Texts of the options, copied into one block that is wiped when it is freed. */
 typedef struct rh_client_settings {
@@ -16,6 +18,19 @@ typedef struct rh_client_settings {
     const char *key_name, *key, *signature; /* NULL: not that way */
     uint16_t    dial_port;
 } rh_client_settings;
+
+/* The largest frame a client takes; the service does not send larger ones, whatever is announced. */
+#define RH_CLIENT_FRAME 65536
+
+/** What the engine writes its own frames to: there while it is used, and for a rest afterwards. */
+typedef struct rh_room {
+    void   *memory; /* NULL: not there */
+    size_t  n;
+    bool    lent;
+    bool    failed; /* there was no memory when it was asked for last */
+    rh_time used; /* when it came back last */
+    rh_time look; /* when to look whether it is used still; RH_TIME_NEVER: not there */
+} rh_room;
 
 struct rh_client {
     rh_loop           *loop;
@@ -30,11 +45,14 @@ struct rh_client {
     char              *texts;
     size_t             texts_n;
 
-    rh_engine_opts engine_opts;
-    uint8_t        properties[512]; /* of open, encoded */
+    uint32_t       idle_time_out_ms;
+    bool           pipelines; /* tells the peer everything at once */
     void          *arena;
     size_t         arena_n;
     rh_engine     *engine; /* NULL: never connected */
+    rh_loan       *loans;  /* its sessions, links and deliveries */
+    bool           spare_loans;
+    rh_room        room;
     rh_pipe       *pipe;   /* NULL: none, or gone */
     bool           pipe_up;
     rh_timer       timer;    /* the engine's deadline or one of the next two */
@@ -85,6 +103,19 @@ void rh_client_why_closed(const rh_client *client, rh_error *error);
 
 /** Makes timer fire with the next turn. */
 void rh_client_poke(rh_client *client, rh_timer *timer);
+
+const rh_engine_handler *rh_client_engine_handler(const rh_client *client);
+
+/* -- opening.c: the engine's memory, and what it says first */
+
+/** An engine with all that was lent, ready to speak. RH_E_ARGUMENT: an open that no peer takes. */
+RH_NODISCARD rh_status rh_client_make_engine(rh_client *client);
+void                   rh_client_drop_engine(rh_client *client);
+
+void *rh_room_lend(rh_client *client, size_t n);
+void  rh_room_take_back(rh_client *client);
+void  rh_room_look(rh_client *client, rh_time now);
+void  rh_room_free(rh_client *client);
 
 /* -- client.c */
 

@@ -281,7 +281,7 @@ static rh_status open_until(rh_client *client, const rh_consumer_opts *given, rh
     rh_consumer *consumer = make(client, &opts);
     if (!consumer) return RH_E_MEMORY;
     consumer->quiet = quiet;
-    status = rh_attachment_open(client, &consumer->attachment, consumer->path, &handler, consumer, deadline);
+    status = rh_attachment_open(client, &consumer->attachment, consumer->path, 0, &handler, consumer, deadline);
     if (status) free_block(consumer);
     else *out = consumer;
     return status;

@@ -105,7 +105,6 @@ typedef struct rh_client_opts {
     uint32_t    idle_time_out_ms;     /* 60000. Silence of the peer for twice this ends the connection */
     uint32_t    operation_timeout_ms; /* 60000. For opening, authorising and everything given no deadline of its own */
     uint32_t    links;                /* 64. Producers and consumers open at a time */
-    uint32_t    deliveries;           /* 256. Unsettled sends at a time, all producers together */
 
     rh_client_handler handler;
     void             *user;

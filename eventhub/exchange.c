@@ -7,6 +7,9 @@
 /* The output ring was full: what did not fit is tried again after about one turn. */
 #define RETRY RH_MS(1)
 
+/* Behind the receiver's name, for the sender's. */
+#define SENDER "-sender"
+
 static const rh_endpoint_ops exchange_ops;
 
 static void on_retry(void *user, rh_time now);
@@ -40,12 +43,18 @@ void rh_exchange_init(rh_exchange *x, rh_client *client, const char *node, size_
     choose_reply_to(x);
 }
 
+static void drop_gather(rh_exchange *x)
+{
+    const rh_allocator *allocator = rh_client_allocator(x->client);
+    if (x->gather) allocator->free(allocator->user, x->gather, x->gather_n);
+    x->gather = NULL;
+}
+
 void rh_exchange_fini(rh_exchange *x)
 {
     const rh_allocator *allocator = rh_client_allocator(x->client);
     rh_timer_cancel(x->client->loop, &x->timer);
-    if (x->gather) allocator->free(allocator->user, x->gather, x->gather_n);
-    x->gather = NULL;
+    drop_gather(x);
     rh_story_drop(&x->error, allocator);
 }
 
@@ -64,7 +73,7 @@ static rh_status attach_receiver(rh_exchange *x)
     rh_amqp_source source = { .address = encoded_address(node, sizeof node, x->node) };
     rh_amqp_target target = { .address = encoded_address(own, sizeof own, x->reply_to) };
     rh_link_opts   opts   = {
-          .name = rh_str(x->reply_to), .receiver = true, .source = &source, .target = &target, .gather = x->gather, .gather_n = x->gather_n,
+          .name = rh_str(x->reply_to), .receiver = true, .source = &source, .target = &target,
     };
     rh_status status = rh_link_attach(x->session, &opts, &x->endpoint, &x->receiver);
     return status ? status : rh_link_credit(x->receiver, ANSWERS_MAX);
@@ -78,7 +87,7 @@ static rh_status attach_sender(rh_exchange *x)
     rh_amqp_target target = { .address = encoded_address(node, sizeof node, x->node) };
     size_t         n      = strlen(x->reply_to);
     memcpy(name, x->reply_to, n);
-    memcpy(name + n, "-sender", 8);
+    memcpy(name + n, SENDER, sizeof SENDER);
     rh_link_opts opts = { .name = rh_str(name), .source = &source, .target = &target };
     return rh_link_attach(x->session, &opts, &x->endpoint, &x->sender);
 }
@@ -120,12 +129,11 @@ static void refuse(rh_exchange *x, const rh_error *error)
 
 void rh_exchange_open(rh_exchange *x)
 {
-    rh_client          *client    = x->client;
-    const rh_allocator *allocator = rh_client_allocator(client);
-    rh_status           status    = RH_OK;
+    rh_client *client = x->client;
+    rh_status  status = RH_OK;
     if (x->ending || !client->engine || client->state > RH_CLIENT_OPEN) return;
-    if (!x->gather) x->gather = allocator->alloc(allocator->user, x->gather_n);
-    if (!x->gather) status = RH_E_MEMORY;
+    if (!x->loan) x->loan = rh_loan_give(client, 2, 1, sizeof x->reply_to + sizeof SENDER);
+    if (!x->loan) status = RH_E_MEMORY;
     if (status == RH_OK && !x->session) status = rh_session_begin(client->engine, NULL, &x->endpoint, &x->session);
     if (status == RH_OK && !x->receiver) status = attach_receiver(x);
     if (status == RH_OK && !x->sender) status = attach_sender(x);
@@ -147,6 +155,7 @@ static void on_retry(void *user, rh_time now)
     rh_client_enter(client);
     if (x->ending) leave(x);
     else rh_exchange_open(x);
+    pump(x);
     rh_client_leave(client);
 }
 
@@ -203,7 +212,11 @@ static void pump(rh_exchange *x)
         rh_slice    part     = { call->bytes, call->n };
         rh_transfer transfer = { .parts = &part, .part_count = 1, .user = call };
         rh_status   status   = rh_link_send(x->sender, &transfer, &call->delivery);
-        if (status == RH_AGAIN) break; /* on_credit or on_outcome comes back here */
+        if (status == RH_AGAIN) {
+            /* on_credit or on_outcome comes back here, unless the engine's slots are somebody else's. */
+            if (rh_link_credit_left(x->sender) && !rh_link_unsettled(x->sender)) retry(x);
+            break;
+        }
         call->sent = true;
         call->lent = status == RH_OK;
         if (status != RH_OK) {
@@ -265,6 +278,7 @@ void rh_exchange_forget(rh_call *call)
 
 static void lose_session(rh_exchange *x)
 {
+    drop_gather(x);
     x->session = NULL;
     x->sender = x->receiver = NULL;
     x->sender_up = x->receiver_up = x->ending = false;
@@ -338,12 +352,24 @@ static void on_delivery(rh_endpoint *endpoint, rh_link *link, const rh_incoming 
 {
     rh_exchange *x = of(endpoint);
     rh_answer    answer;
+    uint8_t     *gather = in->gathered && rh_link_gather(link, NULL, 0) == RH_OK ? x->gather : NULL;
+    if (gather) x->gather = NULL;
     if (!in->settled) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
     if (rh_link_credit_left(link) < ANSWERS_MAX / 2) (void)rh_link_credit(link, ANSWERS_MAX);
 
     rh_call *call = read_answer(in->payload, &answer) ? call_of(x, correlation_of(&answer.message)) : NULL;
     if (call) tell(call, &answer, NULL);
     else rh_client_log(x->client, RH_LOG_WARNING, "exchange.stray", "an answer that nobody waits for came from ", x->node, NULL);
+    if (gather) rh_client_allocator(x->client)->free(rh_client_allocator(x->client)->user, gather, x->gather_n);
+}
+
+/* Without memory the link is refused by the engine, and every call hears of it. */
+static void on_gather(rh_endpoint *endpoint, rh_link *link)
+{
+    rh_exchange        *x         = of(endpoint);
+    const rh_allocator *allocator = rh_client_allocator(x->client);
+    if (!x->gather) x->gather = allocator->alloc(allocator->user, x->gather_n);
+    if (x->gather) (void)rh_link_gather(link, x->gather, x->gather_n);
 }
 
 static void on_outcome(rh_endpoint *endpoint, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
@@ -381,7 +407,10 @@ static void on_credit(rh_endpoint *endpoint, rh_link *link)
 static void on_detach(rh_endpoint *endpoint, rh_link *link, const rh_error *error)
 {
     rh_exchange *x = of(endpoint);
-    if (link == x->receiver) x->receiver = NULL;
+    if (link == x->receiver) {
+        x->receiver = NULL;
+        drop_gather(x);
+    }
     if (link == x->sender) x->sender = NULL;
     if (x->ending) return;
     refuse(x, error);
@@ -391,6 +420,7 @@ static void on_detach(rh_endpoint *endpoint, rh_link *link, const rh_error *erro
 static void on_end(rh_endpoint *endpoint, const rh_error *error)
 {
     rh_exchange *x = of(endpoint);
+    drop_gather(x);
     x->session = NULL;
     x->sender = x->receiver = NULL;
     x->sender_up = x->receiver_up = false;
@@ -410,6 +440,7 @@ static const rh_endpoint_ops exchange_ops = {
     .on_attach   = on_attach,
     .on_detach   = on_detach,
     .on_credit   = on_credit,
+    .on_gather   = on_gather,
     .on_delivery = on_delivery,
     .on_outcome  = on_outcome,
 };

@@ -8,6 +8,7 @@
 #define RH_EVENTHUB_EXCHANGE_H
 
 #include "eventhub/client.h"
+#include "eventhub/loan.h"
 
 typedef struct rh_exchange rh_exchange;
 typedef struct rh_call     rh_call;
@@ -46,7 +47,8 @@ struct rh_exchange {
     rh_session *session; /* NULL: none in the engine */
     rh_link    *sender, *receiver;
     bool        sender_up, receiver_up, ending;
-    uint8_t    *gather; /* for answers of several frames */
+    rh_loan    *loan;   /* for the session and its links */
+    uint8_t    *gather; /* while an answer of several frames comes */
     size_t      gather_n;
     uint64_t    next_id;
     rh_call    *calls;

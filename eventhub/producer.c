@@ -260,7 +260,7 @@ static rh_status open_until(rh_client *client, const rh_producer_opts *given, rh
     rh_producer *producer = make(client, &opts);
     if (!producer) return RH_E_MEMORY;
     producer->quiet = quiet;
-    status = rh_attachment_open(client, &producer->attachment, producer->path, &handler, producer, deadline);
+    status = rh_attachment_open(client, &producer->attachment, producer->path, opts.in_flight, &handler, producer, deadline);
     if (status) free_block(producer);
     else *out = producer;
     return status;

@@ -45,19 +45,24 @@ static struct slot *slot_touch(struct row *row)
     return slot_use(slot);
 }
 
+/* A short name must not take the place that was lent for a long one: the tightest that will do. */
 void *rh_pool_take(struct pool *pool, size_t text_n)
 {
+    struct slot *rested = NULL;
+    struct row  *fresh  = NULL;
     CHAIN_EACH(node, &pool->free)
     {
         struct slot *slot = CHAIN_OWNER(node, struct slot, free);
-        if (slot->text_n >= text_n) return slot_use(slot);
+        if (slot->text_n == text_n) return slot_use(slot);
+        if (slot->text_n > text_n && (!rested || slot->text_n < rested->text_n)) rested = slot;
     }
     CHAIN_EACH(next, &pool->rows)
     {
         struct row *row = CHAIN_OWNER(next, struct row, in_pool);
-        if (row->text_n >= text_n) return slot_touch(row);
+        if (row->text_n >= text_n && (!fresh || row->text_n < fresh->text_n)) fresh = row;
     }
-    return NULL;
+    if (rested && (!fresh || rested->text_n <= fresh->text_n)) return slot_use(rested);
+    return fresh ? slot_touch(fresh) : NULL;
 }
 
 void rh_pool_give(struct pool *pool, void *p)

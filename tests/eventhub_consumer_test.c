@@ -331,11 +331,10 @@ Test(consumer, without_memory_for_its_pool_keeps_nothing_and_ends_at_an_event_of
 {
     open_with(RH_CONSUMER_OPTS(.partition = "0"), false);
     story.keep = 1;
-    w.toy.fail_allocation = 1;
+    w.toy.fail_from = 1024 * 1024;
     cr_expect_eq(flood(0, 1, 1000), 1);
     cr_expect_eq(story.agains, 1);
     story.keep = 0;
-    w.toy.fail_allocation = 1;
     cr_assert_eq(deliver(1, 100 * 1000), RH_OK);
     toy_loop_pass(&w.toy, 2);
     cr_expect_eq(story.events, 1);

@@ -236,13 +236,14 @@ static void send_some(int rounds)
 Test(producer, allocates_nothing_while_it_is_busy)
 {
     open_up(RH_PRODUCER_OPTS(.in_flight = 8));
-    send_some(1);
+    send_some(2);
     size_t allocations = w.toy.allocations;
     w.toy.fail_allocation = 1;
-    for (int tenth = 0; tenth < 48; tenth++) { /* as long as the credit of the toy service lasts */
+    for (int tenth = 0; tenth < 47; tenth++) { /* as long as the credit of the toy service lasts */
         send_some(1);
         cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(100))), RH_OK);
     }
+    cr_expect_eq(w.toy.fail_allocation, 1, "nobody asked");
     w.toy.fail_allocation = 0;
     cr_expect_eq(w.toy.allocations, allocations);
     close_all();
@@ -283,10 +284,10 @@ Test(producer, says_that_there_is_no_memory_for_a_batch_and_can_be_asked_again)
 {
     open_up(RH_PRODUCER_OPTS(.in_flight = 8));
     rh_batch *batch = NULL;
-    w.toy.fail_allocation = 1;
+    w.toy.fail_from = 1024 * 1024;
     cr_expect_eq(rh_batch_create(producer, NULL, &batch), RH_E_MEMORY);
-    w.toy.fail_allocation = 1;
     cr_expect_eq(send_one(1, 5), RH_E_MEMORY);
+    w.toy.fail_from = 0;
     send_some(1);
     close_all();
 }

@@ -39,6 +39,7 @@ static toy_loop *of(const rh_loop *loop)
 static void *toy_alloc(void *user, size_t n)
 {
     toy_loop *toy = user;
+    if (toy->fail_from && n >= toy->fail_from) return NULL;
     if (toy->fail_allocation && --toy->fail_allocation == 0) return NULL;
     toy->allocations++;
     toy->bytes_allocated += n;

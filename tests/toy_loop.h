@@ -35,6 +35,7 @@ typedef struct toy_loop {
     uint64_t turns;
     unsigned dials;
     size_t   allocations, bytes_allocated; /* alive */
+    size_t   fail_from;                    /* allocations of at least so many bytes fail; 0: none do */
     size_t   fail_allocation;              /* counts down; the one that reaches 0 fails; 0: none does */
     rh_log       log;
     rh_allocator allocator;

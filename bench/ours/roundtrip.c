@@ -67,7 +67,7 @@ static const char *open_with(const rh_order *order)
     world.error = error;
     world.body  = order->size;
     const char *words = rh_ours_loop(RH_LOOP_OPTS(.spin_us = rh_ours_spin_us), &world.loop);
-    if (!words) words = rh_ours_client(world.loop, order, RH_CLIENT_OPTS(.deliveries = IN_FLIGHT), &world.client);
+    if (!words) words = rh_ours_client(world.loop, order, NULL, &world.client);
     if (words) return words;
     rh_producer_opts opts = *RH_PRODUCER_OPTS(.in_flight = IN_FLIGHT, .handler = { .on_sent = on_sent, .on_closed = on_closed });
     rh_status status = rh_producer_open_wait(world.client, &opts, &world.producer, RH_OURS_WAIT_MS, &error);

@@ -117,7 +117,7 @@ static const char *open_send(const rh_order *order)
     world.batch = order->batch;
     world.body  = order->size;
     const char *words = rh_ours_loop(NULL, &world.loop);
-    if (!words) words = rh_ours_client(world.loop, order, RH_CLIENT_OPTS(.deliveries = 2048), &world.client);
+    if (!words) words = rh_ours_client(world.loop, order, NULL, &world.client);
     if (!words) words = open_producer(order);
     if (words) end();
     return words;
