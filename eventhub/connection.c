@@ -54,7 +54,6 @@ static void arm(rh_client *client)
         if (engine < at) at = engine;
         if (client->patience < at) at = client->patience;
     }
-    if (client->room.look < at) at = client->room.look;
     /* Deadlines mostly grow: a timer that comes too early looks again, and a send costs none. */
     if (client->timer.is_set && client->timer.at <= at) return;
     rh_timer_set(client->loop, &client->timer, at);
@@ -136,7 +135,6 @@ static void on_timer(void *user, rh_time now)
 {
     rh_client *client = user;
     rh_client_enter(client);
-    if (now >= client->room.look) rh_room_look(client, now);
     if (client->closing) {
         close_now(client);
     } else if (now >= client->deadline) {
@@ -262,13 +260,13 @@ static void on_frame(void *user, rh_engine *engine, bool outgoing, uint8_t type,
 static void *on_room(void *user, rh_engine *engine, size_t n)
 {
     (void)engine;
-    return rh_room_lend(user, n);
+    return rh_client_lend_room(user, n);
 }
 
 static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
 {
     (void)engine, (void)room, (void)n;
-    rh_room_take_back(user);
+    rh_client_take_room(user);
 }
 
 #define ENGINE_HANDLER                                                                                                   \
@@ -450,7 +448,6 @@ void rh_client_init(rh_client *client)
 {
     client->deadline   = RH_TIME_NEVER;
     client->patience   = RH_TIME_NEVER;
-    client->room.look  = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
 }

@@ -5,7 +5,6 @@
 #define RH_EVENTHUB_CONNECTION_H
 
 #include "eventhub/cbs.h"
-#include "eventhub/cells.h"
 #include "eventhub/loan.h"
 
 /** Texts of the options, copied into one block that is wiped when it is freed. */
@@ -21,16 +20,6 @@ typedef struct rh_client_settings {
 
 /* The largest frame a client takes; the service does not send larger ones, whatever is announced. */
 #define RH_CLIENT_FRAME 65536
-
-/** What the engine writes its own frames to: there while it is used, and for a rest afterwards. */
-typedef struct rh_room {
-    void   *memory; /* NULL: not there */
-    size_t  n;
-    bool    lent;
-    bool    failed; /* there was no memory when it was asked for last */
-    rh_time used; /* when it came back last */
-    rh_time look; /* when to look whether it is used still; RH_TIME_NEVER: not there */
-} rh_room;
 
 struct rh_client {
     rh_loop           *loop;
@@ -52,7 +41,9 @@ struct rh_client {
     rh_engine     *engine; /* NULL: never connected */
     rh_loan       *loans;  /* its sessions, links and deliveries */
     bool           spare_loans;
-    rh_room        room;
+    void          *room;   /* of the loop, while the engine writes frames there */
+    size_t         room_n;
+    bool           room_failed;
     rh_pipe       *pipe;   /* NULL: none, or gone */
     bool           pipe_up;
     rh_timer       timer;    /* the engine's deadline or one of the next two */
@@ -112,10 +103,9 @@ const rh_engine_handler *rh_client_engine_handler(const rh_client *client);
 RH_NODISCARD rh_status rh_client_make_engine(rh_client *client);
 void                   rh_client_drop_engine(rh_client *client);
 
-void *rh_room_lend(rh_client *client, size_t n);
-void  rh_room_take_back(rh_client *client);
-void  rh_room_look(rh_client *client, rh_time now);
-void  rh_room_free(rh_client *client);
+/** Room for the engine's own frames, borrowed of the loop. */
+void *rh_client_lend_room(rh_client *client, size_t n);
+void  rh_client_take_room(rh_client *client);
 
 /* -- client.c */
 

@@ -12,11 +12,14 @@
  *
  * What the defaults cost, in bytes, for each client:
  *
- *   the connection             at create                                 about 20 KiB, its output ring included
- *   links 64                   at create, each with a session            2.9 KiB each, 185 KiB
- *   deliveries 256             at create, sends without an outcome       320 each, 80 KiB
- *   an audience with a token   at a producer's or consumer's open        1 KiB; the token's size while it is put
- *   $cbs, $management          at first use, gather buffers              4 KiB and 32 KiB
+ *   the connection             at connect                                4 KiB; with TLS libssl's own 20 to 40 KiB more
+ *   $cbs, $management          at first use, a session and two links     2 KiB each
+ *   an audience with a token   at a producer's or consumer's open        0.4 KiB; the token's size while it is put
+ *   links 64                   at a producer's or consumer's open        1.5 KiB each; 256 for each send in flight
+ *   output ring                while something is written, of the loop   24 KiB
+ *
+ * Who is busy allocates nothing on the way of an event; what is only needed for work comes with the work, and goes when it has
+ * rested for a second or so (see "events, batches").
  *
  * Tokens, keys and signatures never appear in an error, a log line or a frame trace.
  */
@@ -118,7 +121,7 @@ typedef struct rh_client_opts {
 #define RH_CLIENT_OPTS(...) (&(rh_client_opts){ .size = sizeof(rh_client_opts), __VA_ARGS__ })
 
 /**
- * Makes a client; all memory of its connection is given here. Nothing is dialed before rh_client_connect()
+ * Makes a client. Nothing is dialed before rh_client_connect()
  * or the first open. Texts of opts are copied.
  *
  * Refuses with RH_E_CONNECTION_STRING (the words name the key, never its value), RH_E_CONFLICT (hub named
@@ -224,17 +227,20 @@ RH_API const rh_condition *rh_condition_at(size_t index);
 /* -- events, batches --------------------------------------------------------------------------- */
 
 /**
- * What producers and consumers cost, in bytes, beside their client. All of it is given at open; nothing
- * on the way of an event allocates afterwards (inside libssl excepted). An empty pool answers RH_AGAIN.
+ * What producers and consumers cost, in bytes, beside their client and their link.
  *
- *   producer      batch_bytes 1 MiB x batches 3, shared by all its events     3 MiB
- *                 in_flight 1 (each more: one slot)                           about 4 KiB, then 128 each
- *   consumer      prefetch_bytes 4 MiB: events kept and not yet released      4 MiB
- *                 event_bytes 1 MiB + 64 KiB: where large ones are gathered   1.06 MiB
- *                 the rest                                                    about 5 KiB
+ *   producer      always                                                      0.8 KiB
+ *                 in_flight 1 (each more: two slots)                          128 each
+ *                 batch_bytes 1 MiB x batches 3, shared by all its events     3 MiB, from the first batch or event to its rest
+ *   consumer      always                                                      1 KiB
+ *                 prefetch_bytes 4 MiB: events kept and not yet released      4 MiB, and
+ *                 event_bytes 1 MiB + 64 KiB: where large ones are gathered   1.06 MiB, from the first event that is kept or
+ *                                                                             came in several frames to their rest
  *
- * Memory that was never touched stays the operating system's: a consumer that keeps nothing and sees only events of
- * one frame lives in a few pages.
+ * Rest: when nothing of the block is in use and nothing was taken or given for 0.75 to 1.5 seconds, the block goes back to the
+ * allocator, and the next event asks for it again (RH_E_MEMORY when there is none). So nothing on the way of an event
+ * allocates while events come at least that often (inside libssl excepted). A full block answers RH_AGAIN.
+ * Memory that was never touched stays the operating system's.
  */
 typedef struct rh_producer rh_producer;
 typedef struct rh_batch    rh_batch;
@@ -365,7 +371,8 @@ typedef struct rh_batch_opts {
 #define RH_BATCH_OPTS(...) (&(rh_batch_opts){ .size = sizeof(rh_batch_opts), __VA_ARGS__ })
 
 /**
- * An empty batch in the producer's memory; opts may be NULL. RH_AGAIN: no room now, or not open yet (on_ready tells).
+ * An empty batch in the producer's memory; opts may be NULL. RH_AGAIN: no room now, or not open yet (on_ready tells). RH_E_MEMORY:
+ * that memory is not to be had now.
  * RH_E_TOO_BIG: max_bytes is above the producer's or the link's limit. RH_E_CONFLICT: a key, and the producer
  * names a partition.
  */
@@ -396,7 +403,7 @@ RH_API void rh_batch_destroy(rh_batch *batch);
  */
 RH_API RH_NODISCARD rh_status rh_producer_send(rh_producer *producer, rh_batch *batch, rh_time deadline, void *tag);
 
-/** Sends one event as a message of its own: the shortest way. The same errors; on RH_AGAIN nothing was taken. */
+/** Sends one event as a message of its own: the shortest way. The same errors, and RH_E_MEMORY; on RH_AGAIN nothing was taken. */
 RH_API RH_NODISCARD rh_status rh_producer_send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline,
                                                      void *tag);
 
@@ -471,7 +478,7 @@ RH_API rh_slice          rh_event_encoded(const rh_event *event); /* the whole m
 /**
  * Keeps an event beyond on_event in the consumer's pool: one of a single frame is copied, a gathered one
  * gives up its buffer. *kept is a handle of its own; retaining that again counts. RH_AGAIN: the pool is full
- * (prefetch_bytes); the lent event is still good for the rest of the call.
+ * (prefetch_bytes). RH_E_MEMORY: there is none for the pool. The lent event is still good for the rest of the call.
  */
 RH_API RH_NODISCARD rh_status rh_event_retain(const rh_event *event, const rh_event **kept);
 

@@ -42,6 +42,20 @@ static rh_slice write_properties(const char *application_id, uint8_t *room, size
 
 /* -- the engine ----------------------------------------------------------------------------------- */
 
+void *rh_client_lend_room(rh_client *client, size_t n)
+{
+    client->room        = rh_loop_borrow(client->loop, n);
+    client->room_n      = n;
+    client->room_failed = !client->room;
+    return client->room;
+}
+
+void rh_client_take_room(rh_client *client)
+{
+    rh_loop_give_back(client->loop, client->room, client->room_n);
+    client->room = NULL;
+}
+
 static rh_status start(rh_client *client, const rh_engine_opts *opts)
 {
     const rh_allocator *allocator = rh_client_allocator(client);
@@ -53,7 +67,7 @@ static rh_status start(rh_client *client, const rh_engine_opts *opts)
     }
     client->engine = rh_engine_init(client->arena, client->arena_n, opts, rh_client_engine_handler(client), client);
     if (client->engine) return RH_OK;
-    return client->room.failed ? RH_E_MEMORY : RH_E_ARGUMENT;
+    return client->room_failed ? RH_E_MEMORY : RH_E_ARGUMENT;
 }
 
 rh_status rh_client_make_engine(rh_client *client)
@@ -77,7 +91,7 @@ rh_status rh_client_make_engine(rh_client *client)
            .pipeline     = client->pipelines,
     };
     rh_status status = RH_E_ARGUMENT;
-    client->room.lent = false;
+    rh_client_take_room(client); /* an engine that is done with does not give it back */
     /* [2.3] An open is at most 512 bytes: a long application id is the first thing to go. */
     for (size_t i = 0; i < 2 && status == RH_E_ARGUMENT; i++) {
         opts.properties = write_properties(ids[i], properties, sizeof properties);
@@ -91,48 +105,7 @@ void rh_client_drop_engine(rh_client *client)
     const rh_allocator *allocator = rh_client_allocator(client);
     client->engine                = NULL;
     rh_loans_free(client);
-    rh_room_free(client);
+    rh_client_take_room(client);
     if (client->arena) allocator->free(allocator->user, client->arena, client->arena_n);
     client->arena = NULL;
-}
-
-/* -- room for output ------------------------------------------------------------------------------ */
-
-void *rh_room_lend(rh_client *client, size_t n)
-{
-    const rh_allocator *allocator = rh_client_allocator(client);
-    rh_room            *room      = &client->room;
-    if (room->lent) return NULL;
-    if (!room->memory) room->memory = allocator->alloc(allocator->user, n);
-    room->n      = n;
-    room->lent   = room->memory != NULL;
-    room->failed = !room->lent;
-    return room->memory;
-}
-
-/* A heartbeat now and then needs it for a moment; who writes again within the time of a rest keeps it for one. */
-void rh_room_take_back(rh_client *client)
-{
-    rh_room *room   = &client->room;
-    rh_time  now    = rh_loop_now(client->loop), before = room->used;
-    room->lent      = false;
-    room->used      = now;
-    if (now >= rh_time_after(before, RH_CELLS_REST)) rh_room_free(client);
-    else if (room->look == RH_TIME_NEVER) room->look = rh_time_after(now, RH_CELLS_REST);
-}
-
-void rh_room_look(rh_client *client, rh_time now)
-{
-    rh_room *room   = &client->room;
-    rh_time  rested = rh_time_after(room->used, RH_CELLS_REST);
-    bool     again  = room->lent || (room->memory && now < rested);
-    room->look      = !again ? RH_TIME_NEVER : room->lent ? rh_time_after(now, RH_CELLS_REST) : rested;
-    if (!again) rh_room_free(client);
-}
-
-void rh_room_free(rh_client *client)
-{
-    const rh_allocator *allocator = rh_client_allocator(client);
-    if (client->room.memory) allocator->free(allocator->user, client->room.memory, client->room.n);
-    client->room.memory = NULL;
 }

@@ -57,6 +57,27 @@ static void toy_free(void *user, void *p, size_t n)
     free(p);
 }
 
+/* One block is kept, as long as there is a loop. */
+static void *toy_borrow(rh_loop *loop, size_t n)
+{
+    toy_loop *toy = of(loop);
+    void     *p   = toy->block && toy->block_n == n ? toy->block : NULL;
+    if (p) toy->block = NULL;
+    return p ? p : toy_alloc(toy, n);
+}
+
+static void toy_give_back(rh_loop *loop, void *p, size_t n)
+{
+    toy_loop *toy = of(loop);
+    memset(p, 0x5a, n);
+    if (toy->block) {
+        toy_free(toy, p, n);
+        return;
+    }
+    toy->block   = p;
+    toy->block_n = n;
+}
+
 static rh_time toy_now(rh_loop *loop)
 {
     return of(loop)->now;
@@ -441,6 +462,8 @@ static const rh_loop_ops loop_ops = {
     .backend_name = toy_name,
     .timer_set    = toy_timer_set,
     .timer_cancel = toy_timer_cancel,
+    .borrow       = toy_borrow,
+    .give_back    = toy_give_back,
     .dial         = toy_dial,
     .listen       = toy_listen,
 };
@@ -467,6 +490,8 @@ void toy_loop_fini(toy_loop *toy)
     while (bury(toy)) continue;
     toy->in_turn = false;
     toy->timers  = NULL;
+    if (toy->block) toy_free(toy, toy->block, toy->block_n);
+    toy->block = NULL;
 }
 
 bool toy_loop_until(toy_loop *toy, const bool *done, unsigned seconds)

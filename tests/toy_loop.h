@@ -20,6 +20,9 @@ typedef struct toy_loop {
     uint64_t     random;
     uint64_t     order;
 
+    void   *block; /* given back and not borrowed */
+    size_t  block_n;
+
     rh_time distance; /* how long a byte travels; dialing takes two of them, as TCP's handshake. 0 */
 
     /* What goes wrong. */

@@ -10,7 +10,7 @@ static rh_buffer *make(rh_buffers *buffers)
 
 rh_status rh_buffers_init(rh_buffers *buffers, const rh_allocator *allocator, uint32_t count, size_t room)
 {
-    *buffers = (rh_buffers){ .allocator = allocator, .room = room };
+    *buffers = (rh_buffers){ .allocator = allocator, .room = room, .kept = count };
     while (count--) {
         rh_buffer *buffer = make(buffers);
         if (!buffer) return RH_E_MEMORY;
@@ -20,13 +20,24 @@ rh_status rh_buffers_init(rh_buffers *buffers, const rh_allocator *allocator, ui
     return RH_OK;
 }
 
+static void free_first(rh_buffers *buffers)
+{
+    rh_buffer *buffer = buffers->free;
+    buffers->free = buffer->next;
+    buffers->count--;
+    buffers->allocator->free(buffers->allocator->user, buffer, sizeof *buffer + buffers->room);
+}
+
 void rh_buffers_fini(rh_buffers *buffers)
 {
-    while (buffers->free) {
-        rh_buffer *buffer = buffers->free;
-        buffers->free = buffer->next;
-        buffers->allocator->free(buffers->allocator->user, buffer, sizeof *buffer + buffers->room);
-    }
+    while (buffers->free) free_first(buffers);
+}
+
+void rh_buffers_rest(rh_buffers *buffers)
+{
+    uint32_t idle = buffers->idle;
+    while (idle-- > 0 && rh_buffers_has_grown(buffers)) free_first(buffers);
+    buffers->idle = buffers->count - buffers->used;
 }
 
 rh_buffer *rh_buffer_borrow(rh_buffers *buffers)
@@ -36,6 +47,7 @@ rh_buffer *rh_buffer_borrow(rh_buffers *buffers)
     else buffer = make(buffers);
     if (!buffer) return NULL;
     buffers->used++;
+    if (buffers->count - buffers->used < buffers->idle) buffers->idle = buffers->count - buffers->used;
     buffer->next = NULL;
     buffer->start = buffer->n = 0;
     return buffer;

@@ -1,5 +1,7 @@
 /**
- * buffer.h: frame buffers, which pipes of a loop borrow for what they cannot hand over or send in place.
+ * buffer.h: what a loop has once for all its pipes and they borrow while they work: frame buffers, lists of pieces, rooms.
+ *
+ * A pool grows to what was in use at once, and shrinks again to what it began with when less is needed.
  */
 #ifndef RH_TRANSPORT_BUFFER_H
 #define RH_TRANSPORT_BUFFER_H
@@ -9,7 +11,7 @@
 typedef struct rh_buffer {
     struct rh_buffer *next;
     size_t            start, n; /* bytes[start, n) are in use */
-    uint8_t           bytes[];
+    _Alignas(16) uint8_t bytes[]; /* aligned for any type */
 } rh_buffer;
 
 typedef struct rh_buffers {
@@ -17,6 +19,8 @@ typedef struct rh_buffers {
     rh_buffer          *free;
     size_t              room;        /* of each */
     uint32_t            count, used; /* in the pool and not; borrowed */
+    uint32_t            kept;        /* below that it does not shrink */
+    uint32_t            idle;        /* so many were never borrowed since the last rest */
 } rh_buffers;
 
 RH_NODISCARD rh_status rh_buffers_init(rh_buffers *buffers, const rh_allocator *allocator, uint32_t count, size_t room);
@@ -25,6 +29,14 @@ void                   rh_buffers_fini(rh_buffers *buffers);
 /** An empty one; the pool grows when it has none. NULL: no memory. */
 rh_buffer *rh_buffer_borrow(rh_buffers *buffers);
 void       rh_buffer_return(rh_buffers *buffers, rh_buffer *buffer); /* NULL is allowed */
+
+/** Frees what was not needed since the last time. */
+void rh_buffers_rest(rh_buffers *buffers);
+
+static inline bool rh_buffers_has_grown(const rh_buffers *buffers)
+{
+    return buffers->count > buffers->kept;
+}
 
 /** Bytes in the order they came, in as many buffers as they need. */
 typedef struct rh_backlog {

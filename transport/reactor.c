@@ -94,6 +94,51 @@ static void fill_random(rh_loop *loop, void *bytes, size_t n)
     }
 }
 
+/* -- what all have once ------------------------------------------------------------------------ */
+
+/* Enough for heartbeats and for one who is busy: below that nothing is ever given back, and nobody has to look. */
+#define BLOCKS_KEPT 2
+
+/* How long a buffer must not have been needed to be given back, once or twice. */
+#define REST_TIME RH_MS(750)
+
+static bool has_grown(const rh_reactor *reactor)
+{
+    return rh_buffers_has_grown(&reactor->buffers) || rh_buffers_has_grown(&reactor->pieces) || rh_buffers_has_grown(&reactor->blocks);
+}
+
+static void rest_later(rh_reactor *reactor)
+{
+    if (!reactor->rest.is_set && has_grown(reactor)) rh_timers_set(&reactor->timers, &reactor->rest, rh_time_after(rh_reactor_now(reactor), REST_TIME));
+}
+
+static void on_rest(void *user, rh_time now)
+{
+    rh_reactor *reactor = user;
+    (void)now;
+    rh_buffers_rest(&reactor->buffers);
+    rh_buffers_rest(&reactor->pieces);
+    rh_buffers_rest(&reactor->blocks);
+}
+
+/* Whoever borrows has one kind of block; for another size there is no pool. */
+static void *borrow(rh_loop *loop, size_t n)
+{
+    rh_reactor *reactor = rh_reactor_of(loop);
+    rh_buffers *blocks = &reactor->blocks;
+    if (!blocks->room && rh_buffers_init(blocks, &reactor->allocator, 0, n) == RH_OK) blocks->kept = BLOCKS_KEPT;
+    if (n != blocks->room) return reactor->allocator.alloc(reactor->allocator.user, n);
+    rh_buffer *block = rh_buffer_borrow(blocks);
+    return block ? block->bytes : NULL;
+}
+
+static void give_back(rh_loop *loop, void *p, size_t n)
+{
+    rh_reactor *reactor = rh_reactor_of(loop);
+    if (n != reactor->blocks.room) reactor->allocator.free(reactor->allocator.user, p, n);
+    else rh_buffer_return(&reactor->blocks, (rh_buffer *)((uint8_t *)p - offsetof(rh_buffer, bytes)));
+}
+
 /* -- the turn ---------------------------------------------------------------------------------- */
 
 static void serve(rh_reactor *reactor)
@@ -170,6 +215,7 @@ static rh_status turn_once(rh_reactor *reactor, rh_time until)
     rh_doorbell_answer(&reactor->bell);
     rh_timers_fire(&reactor->timers, rh_reactor_now(reactor));
     serve(reactor);
+    rest_later(reactor);
     reactor->in_turn = false;
     return happened < 0 && happened != -EINTR ? RH_E_SYSTEM : RH_OK;
 }
@@ -287,6 +333,7 @@ static void free_reactor(rh_reactor *reactor)
     rh_doorbell_fini(&reactor->bell, &reactor->allocator);
     rh_buffers_fini(&reactor->buffers);
     rh_buffers_fini(&reactor->pieces);
+    rh_buffers_fini(&reactor->blocks);
     if (reactor->plain) rh_reactor_free(reactor, reactor->plain, reactor->plain_n);
     allocator.free(allocator.user, reactor, sizeof *reactor);
 }
@@ -348,6 +395,8 @@ static const rh_loop_ops ops = {
     .stats_read = stats_read,
     .timer_set = timer_set,
     .timer_cancel = timer_cancel,
+    .borrow = borrow,
+    .give_back = give_back,
     .dial = rh_reactor_dial,
     .listen = rh_reactor_listen,
 };
@@ -446,6 +495,8 @@ rh_status rh_loop_create(const rh_loop_opts *opts, rh_loop **out, rh_error *erro
     if (!reactor) return refuse(error, RH_E_MEMORY, "no memory for a loop");
     *reactor = (rh_reactor){ .loop.ops = &ops, .allocator = *allocator, .log = own.log, .opts = own, .has_ring = has_ring, .bell.fd = -1 };
     reactor->woken_end = &reactor->woken;
+    reactor->rest.fn = on_rest;
+    reactor->rest.user = reactor;
     rh_status status = furnish(reactor, error);
     if (status) {
         if (reactor->bell_socket) rh_reactor_free(reactor, reactor->bell_socket, sizeof *reactor->bell_socket);

@@ -23,6 +23,8 @@ typedef struct rh_reactor {
     rh_socket    *bell_socket;
     rh_buffers    buffers;
     rh_buffers    pieces;  /* lists of what pipes lend to the kernel */
+    rh_buffers    blocks;  /* what rh_loop_borrow() gives, all of one size */
+    rh_timer      rest;    /* set while one of the three has grown */
     uint8_t      *plain;   /* where TLS pipes decrypt to and gather in, one at a time */
     size_t        plain_n;
     rh_loop_stats stats;

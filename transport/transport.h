@@ -8,8 +8,8 @@
  * Loops are abstract: io_uring, epoll and simulated ones fill in the same table (rh_loop_ops), and whoever uses
  * a loop cannot tell which it is.
  *
- * After a pipe is up nothing on the way of a byte allocates (libssl's own records apart); pools are sized at
- * rh_loop_create() and grow only to what was needed at once.
+ * Whoever is busy allocates nothing on the way of a byte (libssl's own records apart): pools are sized at
+ * rh_loop_create(), grow to what was needed at once, and shrink when that has not been needed for a second or so.
  */
 #ifndef RH_TRANSPORT_H
 #define RH_TRANSPORT_H
@@ -110,6 +110,14 @@ RH_API bool                rh_loop_in_callback(const rh_loop *loop);
 RH_API const rh_log       *rh_loop_log(const rh_loop *loop);
 RH_API const rh_allocator *rh_loop_allocator(const rh_loop *loop);
 RH_API const char         *rh_loop_backend_name(const rh_loop *loop); /* "io_uring", "epoll" */
+
+/**
+ * Memory for as long as something is under way, shared by all who work on the loop: n bytes, the same n for everybody,
+ * aligned for any type. Who is busy finds there what he gave back a moment ago, so nothing is allocated; what nobody needed
+ * for a second or so is freed. NULL: no memory.
+ */
+RH_API void *rh_loop_borrow(rh_loop *loop, size_t n);
+RH_API void  rh_loop_give_back(rh_loop *loop, void *p, size_t n); /* NULL is allowed */
 
 typedef struct rh_loop_stats {
     uint64_t turns;
@@ -345,6 +353,8 @@ typedef struct rh_loop_ops {
     void (*stats_read)(const rh_loop *, rh_loop_stats *);
     void (*timer_set)(rh_loop *, rh_timer *, rh_time at);
     void (*timer_cancel)(rh_loop *, rh_timer *);
+    void *(*borrow)(rh_loop *, size_t n);
+    void (*give_back)(rh_loop *, void *, size_t n);
     rh_status (*dial)(rh_loop *, const rh_dial_opts *, const rh_pipe_handler *, void *user, rh_pipe **out);
     rh_status (*listen)(rh_loop *, const rh_listen_opts *, rh_accept_fn, void *user, rh_listener **out, rh_error *);
 } rh_loop_ops;
