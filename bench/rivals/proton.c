@@ -85,15 +85,20 @@ static size_t encode_batch(uint64_t first, uint64_t count)
     return used;
 }
 
+/* Every message holds as many events as a batch has, but for the last one. */
+static uint64_t events_in_message(uint64_t before)
+{
+    uint64_t left = work.turn->events - before;
+    return left < world.order.batch ? left : world.order.batch;
+}
+
 static void send_next(pn_link_t *link)
 {
-    uint64_t left = work.turn->events - work.begun;
-    uint64_t count = left < world.order.batch ? left : world.order.batch;
+    uint64_t count = events_in_message(work.begun);
     uint32_t tag = (uint32_t)work.begun;
     size_t   n = world.order.batch > 1 ? encode_batch(work.begun, count) : encode_one(world.bytes, world.room, work.begun);
 
     pn_delivery_t *delivery = pn_delivery(link, pn_dtag((const char *)&tag, sizeof tag));
-    pn_delivery_set_context(delivery, (void *)(uintptr_t)count);
     pn_link_send(link, (const char *)world.bytes, n);
     pn_link_advance(link);
     work.begun += count;
@@ -128,9 +133,9 @@ static void outcome(struct peer *peer, pn_delivery_t *delivery)
 {
     if (!pn_delivery_updated(delivery)) return;
     if (pn_delivery_remote_state(delivery) != PN_ACCEPTED) strcpy(peer->words, "an event was not accepted");
-    if (work.turn && work.turn->samples && work.settled < work.turn->events)
+    if (work.turn->samples)
         work.turn->samples[work.settled] = rh_lines_now() - (work.interval_ns > 0 ? intended(work.settled) : work.since);
-    work.settled += (uintptr_t)pn_delivery_get_context(delivery);
+    work.settled += events_in_message(work.settled);
     pn_delivery_settle(delivery);
 }
 
@@ -152,7 +157,7 @@ static void receive(struct peer *peer, pn_delivery_t *delivery)
     size_t   n = pn_delivery_pending(delivery);
     if (n > world.room || pn_link_recv(peer->link, (char *)world.bytes, n) != (ssize_t)n || !rh_codec_proton.lazy(rh_slice_of(world.bytes, n), &body))
         strcpy(peer->words, "an event could not be read");
-    pn_delivery_update(delivery, PN_ACCEPTED);
+    if (!pn_delivery_settled(delivery)) pn_delivery_update(delivery, PN_ACCEPTED);
     pn_delivery_settle(delivery);
     work.turn->bytes += body.n;
     work.settled++;
@@ -171,11 +176,18 @@ static void handle_link(struct peer *peer, pn_event_t *event)
     work.look = true;
 }
 
+/* A context is looked up in a table: once an event is dear where there is one peer only. */
+static struct peer *peer_of(pn_event_t *event)
+{
+    pn_connection_t *connection = pn_event_connection(event);
+    if (!connection || world.peer_count == 1) return connection ? &world.peers[0] : NULL;
+    return pn_connection_get_context(connection);
+}
+
 static void handle(pn_event_t *event)
 {
     if (pn_event_type(event) == PN_PROACTOR_INTERRUPT) world.interrupted = true;
-    pn_connection_t *connection = pn_event_connection(event);
-    struct peer     *peer = connection ? pn_connection_get_context(connection) : NULL;
+    struct peer *peer = peer_of(event);
     if (!peer) return;
     enum peer_state before = peer->state;
     if (peer_handle(peer, event)) handle_link(peer, event);
