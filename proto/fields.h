@@ -60,6 +60,16 @@ static inline bool rest_is_null(struct fields *f)
     return true;
 }
 
+/* Passes over so many nulls, no more than eight, if they are what comes next. */
+static inline bool nulls_are_next(struct fields *f, uint32_t count)
+{
+    static const char nulls[] = "\x40\x40\x40\x40\x40\x40\x40\x40";
+    if (f->left < count || (size_t)(f->end - f->p) < count || memcmp(f->p, nulls, count) != 0) return false;
+    f->p += count;
+    f->left -= count;
+    return true;
+}
+
 static inline bool uint_field(struct fields *f, uint32_t *out)
 {
     if (!field_is_there(f)) return false;

@@ -91,24 +91,29 @@ rh_status rh_hot_flow_decode(rh_dec *d, rh_amqp_flow *out)
     return RH_OK;
 }
 
+/* Nearly all messages have three of the fields at most; what lies between and behind those is passed over at once. */
 rh_status rh_hot_properties_read(rh_dec *d, rh_amqp_properties *out)
 {
     struct fields f   = fields_of(d->p, rh_dec_left(d), RH_FIELDS_PROPERTIES);
     uint32_t      has = 0;
     *out = (rh_amqp_properties){ .has = 0 };
-    READ(PROPERTIES, MESSAGE_ID,           encoded_field(&f, &out->message_id));
-    READ(PROPERTIES, USER_ID,              binary_field(&f, &out->user_id));
-    READ(PROPERTIES, TO,                   encoded_field(&f, &out->to));
-    READ(PROPERTIES, SUBJECT,              string_field(&f, &out->subject));
-    READ(PROPERTIES, REPLY_TO,             encoded_field(&f, &out->reply_to));
-    READ(PROPERTIES, CORRELATION_ID,       encoded_field(&f, &out->correlation_id));
-    READ(PROPERTIES, CONTENT_TYPE,         symbol_field(&f, &out->content_type));
-    READ(PROPERTIES, CONTENT_ENCODING,     symbol_field(&f, &out->content_encoding));
-    READ(PROPERTIES, ABSOLUTE_EXPIRY_TIME, timestamp_field(&f, &out->absolute_expiry_time));
-    READ(PROPERTIES, CREATION_TIME,        timestamp_field(&f, &out->creation_time));
-    READ(PROPERTIES, GROUP_ID,             string_field(&f, &out->group_id));
-    READ(PROPERTIES, GROUP_SEQUENCE,       uint_field(&f, &out->group_sequence));
-    READ(PROPERTIES, REPLY_TO_GROUP_ID,    string_field(&f, &out->reply_to_group_id));
+    READ(PROPERTIES, MESSAGE_ID, encoded_field(&f, &out->message_id));
+    if (!nulls_are_next(&f, RH_AT_PROPERTIES_CORRELATION_ID - RH_AT_PROPERTIES_USER_ID)) {
+        READ(PROPERTIES, USER_ID,  binary_field(&f, &out->user_id));
+        READ(PROPERTIES, TO,       encoded_field(&f, &out->to));
+        READ(PROPERTIES, SUBJECT,  string_field(&f, &out->subject));
+        READ(PROPERTIES, REPLY_TO, encoded_field(&f, &out->reply_to));
+    }
+    READ(PROPERTIES, CORRELATION_ID, encoded_field(&f, &out->correlation_id));
+    READ(PROPERTIES, CONTENT_TYPE,   symbol_field(&f, &out->content_type));
+    if (!rest_is_null(&f)) {
+        READ(PROPERTIES, CONTENT_ENCODING,     symbol_field(&f, &out->content_encoding));
+        READ(PROPERTIES, ABSOLUTE_EXPIRY_TIME, timestamp_field(&f, &out->absolute_expiry_time));
+        READ(PROPERTIES, CREATION_TIME,        timestamp_field(&f, &out->creation_time));
+        READ(PROPERTIES, GROUP_ID,             string_field(&f, &out->group_id));
+        READ(PROPERTIES, GROUP_SEQUENCE,       uint_field(&f, &out->group_sequence));
+        READ(PROPERTIES, REPLY_TO_GROUP_ID,    string_field(&f, &out->reply_to_group_id));
+    }
     if (!all_read(&f, has, 0)) return rh_table_read(d, RH_AMQP_PROPERTIES, out);
     out->has = has;
     d->p     = f.end;
