@@ -3,6 +3,8 @@
 
 #define IN_FLIGHT_BATCHES 4u
 #define IN_FLIGHT_SINGLES 2000u
+#define AROUND            256u       /* of an encoded event, its body apart; also of a batch */
+#define BATCH_MAX         (1u << 20)
 
 static struct {
     rh_loop     *loop;
@@ -100,11 +102,18 @@ static void end(void)
     rh_ours_end(&world.loop, &world.client);
 }
 
+/* As large as what is sent needs: a batch takes its room before it is filled, and less room is warmer. */
+static size_t batch_bytes(const rh_order *order)
+{
+    size_t n = order->batch * (order->size + AROUND) + AROUND;
+    return order->batch > 1 && n < BATCH_MAX ? n : BATCH_MAX;
+}
+
 static const char *open_producer(const rh_order *order)
 {
     rh_error         error = { .status = RH_OK };
     world.in_flight        = order->batch > 1 ? IN_FLIGHT_BATCHES : IN_FLIGHT_SINGLES;
-    rh_producer_opts opts  = *RH_PRODUCER_OPTS(.in_flight = world.in_flight, .batches = IN_FLIGHT_BATCHES,
+    rh_producer_opts opts  = *RH_PRODUCER_OPTS(.in_flight = world.in_flight, .batches = IN_FLIGHT_BATCHES, .batch_bytes = batch_bytes(order),
                                                .handler = { .on_sent = on_sent, .on_ready = on_ready, .on_closed = on_closed });
     rh_status status = rh_producer_open_wait(world.client, &opts, &world.producer, RH_OURS_WAIT_MS, &error);
     return status ? rh_ours_failed("producer", status, &error) : NULL;
