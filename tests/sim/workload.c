@@ -296,7 +296,7 @@ static void make_client(sim_client *client)
         .connection_string = world->tls
             ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
             : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
-        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16, .deliveries = 64,
+        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16,
         .handler = { .on_state = on_client_state, .on_frame = world->trace.out ? on_frame : NULL }, .user = client, .log = { on_log, world }),
         &client->client, &error);
     if (status != RH_OK) {
