@@ -28,7 +28,7 @@
 #define LINK_TEXT_MAX 640u
 
 /* What a session has room for of the words of its end; those of the peer are told in full unless something is lent. */
-#define SESSION_TEXT 192u
+#define SESSION_TEXT 144u
 
 /* [2.8.7] A delivery-tag has at most 32 bytes. */
 #define TAG_MAX 32u
@@ -217,9 +217,9 @@ struct settling {
     uint32_t first, last;
 };
 
-/* Links are found by the peer's handle in one of these, sessions by its channel in one of twice as many: most peers
- * use few and low numbers. */
-#define HANDLE_WAYS  8u
+/* Links are found by the peer's handle in one of so many chains, sessions by its channel: most peers use few and low
+ * numbers, and most sessions hold one link or two. */
+#define HANDLE_WAYS  4u
 #define CHANNEL_WAYS 16u
 
 struct session {

@@ -380,7 +380,7 @@ typedef struct rh_engine_opts {
     uint32_t max_frame_size;   /* announced, 512 to 2^30; default 65,536 */
     uint32_t idle_time_out_ms; /* announced; default 60,000; RH_NO_IDLE_TIME_OUT announces none and waits for ever */
     uint32_t incoming_window;  /* frames; for sessions that the peer begins; default 2,048 */
-    uint32_t sessions;         /* default 8;   640 bytes each */
+    uint32_t sessions;         /* default 8;   512 bytes each */
     uint32_t links;            /* default 16;  960 bytes each */
     uint32_t deliveries;       /* outgoing, queued or unsettled; default 256; 256 bytes each */
     uint32_t output_bytes;     /* ring for headers and control frames; default 16,384, at least 4,096; three quarters

@@ -174,7 +174,7 @@ Test(memory, a_slot_costs_what_the_header_says)
     rh_engine_slots none = { .text = 0 };
     size_t          loan = rh_engine_slots_size(&none);
     cr_expect_leq(loan, 256);
-    cr_expect_eq(rh_engine_slots_size(&(rh_engine_slots){ .sessions = 1 }) - loan, 640);
+    cr_expect_eq(rh_engine_slots_size(&(rh_engine_slots){ .sessions = 1 }) - loan, 512);
     cr_expect_eq(rh_engine_slots_size(&(rh_engine_slots){ .links = 1 }) - loan, 960);
     cr_expect_eq(rh_engine_slots_size(&(rh_engine_slots){ .links = 1, .text = 192 }) - loan, 512);
     cr_expect_eq(rh_engine_slots_size(&(rh_engine_slots){ .deliveries = 1 }) - loan, 256);
