@@ -179,6 +179,21 @@ static void no_stats(const rh_loop *loop, rh_loop_stats *stats)
     memset(stats, 0, sizeof *stats);
 }
 
+/* Never the same piece twice in a row, and poisoned when it comes back: what still points into it is seen. */
+static void *borrow(rh_loop *loop, size_t n)
+{
+    const rh_allocator *allocator = &of(loop)->allocator;
+    return allocator->alloc(allocator->user, n);
+}
+
+static void give_back(rh_loop *loop, void *p, size_t n)
+{
+    const rh_allocator *allocator = &of(loop)->allocator;
+    if (!p) return;
+    memset(p, 0x5a, n);
+    allocator->free(allocator->user, p, n);
+}
+
 static const rh_loop_ops ops = {
     .destroy      = destroy,
     .run          = run,
@@ -196,6 +211,8 @@ static const rh_loop_ops ops = {
     .stats_read   = no_stats,
     .timer_set    = timer_set,
     .timer_cancel = timer_cancel,
+    .borrow       = borrow,
+    .give_back    = give_back,
     .dial         = sim_dial,
     .listen       = sim_listen,
 };
