@@ -241,7 +241,7 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
     memset(a, 0, sizeof *a);
     rh_status status = rh_grant_take(client, path, &a->grant);
     if (status) return status;
-    a->loan = rh_loan_give(client, 1, sends, strlen(path) + RH_ATTACHMENT_NAME);
+    a->loan = rh_loan_give(client, 1, sends ? sends : 1, strlen(path) + RH_ATTACHMENT_NAME);
     if (!a->loan) {
         rh_grant_drop(a->grant);
         return RH_E_MEMORY;

@@ -166,7 +166,7 @@ static rh_status make_tls(rh_client *client, const rh_client_opts *opts, bool pl
         .insecure = opts->insecure,
         .log = client->log,
     };
-    return rh_tls_create(&tls, &client->tls, error);
+    return rh_tls_share(client->loop, &tls, &client->tls, error);
 }
 
 /* -- create and destroy --------------------------------------------------------------------------- */

@@ -49,11 +49,12 @@ typedef struct rh_attachment_handler {
     void (*on_gone)(void *user);
 } rh_attachment_handler;
 
-#define RH_ATTACHMENT_NAME 32
+#define RH_ATTACHMENT_NAME 24
 
 /**
  * Starts the walk. path "HUB/Partitions/3" names the audience (the endpoint is put before it) and is
- * copied, the link's name is it with at most RH_ATTACHMENT_NAME bytes more; sends is how many deliveries it may have without outcome;
+ * copied, the link's name is it with at most RH_ATTACHMENT_NAME bytes more; sends is how many deliveries it may have without outcome, one of
+ * which puts its token before it is up;
  * handler must outlive the attachment. deadline (absolute; 0: the client's operation timeout from
  * now) bounds the walk until on_up. The attachment's memory belongs to this until on_gone.
  *

@@ -20,7 +20,8 @@ typedef struct rh_loan {
 /** Room for words beside a link's name: the first lines of why it ended. */
 #define RH_LOAN_WORDS 96
 
-/** Lends the client's engine, as soon as there is one, a session and so many links and deliveries. NULL: no memory. */
+/** Lends the client's engine, as soon as there is one, a session and so many links, with names of at most so many bytes, and
+ * deliveries. NULL: no memory. */
 rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, size_t name);
 
 /** The giver's session is gone; NULL is allowed. */

@@ -143,7 +143,7 @@ rh_status story_open(link_story *story, client_world *world, const char *address
     story->address = address;
     story->sender  = !strstr(address, "ConsumerGroups");
     story->client  = world->client;
-    return rh_attachment_open(world->client, &story->attachment, address, 4, &handler, story, deadline);
+    return rh_attachment_open(world->client, &story->attachment, address, 1, &handler, story, deadline);
 }
 
 rh_status story_send(link_story *story)

@@ -6,6 +6,7 @@
 #include "tests/client_world.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static client_world w;
 static rh_producer *producer;
@@ -130,4 +131,31 @@ Test(opening, can_be_destroyed_between_two_tries)
         turn(turns);
         cr_expect(world_close(&w));
     }
+}
+
+static void note_open(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
+{
+    (void)consumer, (void)error;
+    if (state == RH_CONSUMER_OPEN) ++*(unsigned *)user;
+}
+
+Test(opening, of_many_consumers_takes_no_longer_than_of_one)
+{
+    rh_consumer *consumers[40];
+    char partition[40][4];
+    unsigned opens = 0;
+    world_open(&w, NULL);
+    w.toy.distance = RH_MS(500);
+    rh_time start = w.toy.now;
+    for (int i = 0; i < 40; i++) {
+        snprintf(partition[i], sizeof partition[i], "%d", i);
+        rh_consumer_opts *opts = RH_CONSUMER_OPTS(.partition = partition[i], .handler = { .on_state = note_open }, .user = &opens);
+        cr_assert_eq(rh_consumer_open(w.client, opts, &consumers[i]), RH_OK);
+    }
+    /* TCP, the pair on $cbs, all tokens, all links. */
+    while (opens < 40 && w.toy.now < start + RH_SECONDS(30)) turn(1);
+    cr_expect_eq(opens, 40);
+    cr_expect_leq(w.toy.now, start + RH_MS(4010));
+    for (int i = 0; i < 40; i++) rh_consumer_destroy(consumers[i]);
+    cr_expect(world_close(&w));
 }

@@ -1,7 +1,14 @@
 /* The calls of transport.h that any kind of loop answers through its table. */
-#include "transport/transport.h"
+#include "transport/tls.h"
 
-rh_status rh_loop_destroy(rh_loop *loop) { return loop ? loop->ops->destroy(loop) : RH_OK; }
+rh_status rh_loop_destroy(rh_loop *loop)
+{
+    if (!loop) return RH_OK;
+    /* Contexts may outlive it; from now on nobody new finds them. */
+    while (loop->tls) rh_tls_unshare(loop->tls);
+    return loop->ops->destroy(loop);
+}
+
 rh_status rh_loop_run(rh_loop *loop, rh_time until) { return loop->ops->run(loop, until); }
 rh_status rh_loop_turn(rh_loop *loop, rh_time until) { return loop->ops->turn(loop, until); }
 void rh_loop_stop(rh_loop *loop) { loop->ops->stop(loop); }

@@ -42,7 +42,7 @@ void rh_tcp_pipe_fall(rh_tcp_pipe *pipe, rh_status status, int os_error, const c
     pipe->state = RH_PIPE_CLOSING;
     pipe->error = status;
     pipe->os_error = os_error;
-    snprintf(pipe->words, sizeof pipe->words, "%s", words);
+    if ((pipe->words = rh_reactor_alloc(pipe->reactor, strlen(words) + 1))) strcpy(pipe->words, words);
     rh_tcp_pipe_deadline(pipe, RH_TIME_NEVER);
     if (pipe->dial) rh_dial_cancel(pipe->dial);
     pipe->dial = NULL;
@@ -212,7 +212,7 @@ static void tell_down(rh_tcp_pipe *pipe)
     char words[512], peer[RH_ADDRESS_TEXT_MAX];
     const char *who = pipe->peer;
     if (!*who) rh_pipe_peer(&pipe->pipe, peer, sizeof peer), who = peer;
-    snprintf(words, sizeof words, "%s%s%s", who, *who ? ": " : "", pipe->words);
+    snprintf(words, sizeof words, "%s%s%s", who, *who ? ": " : "", pipe->words ? pipe->words : "");
     rh_error_set(&error, pipe->error, NULL, pipe->error ? words : "");
     error.os_error = pipe->os_error;
     error.error_class = class_of(pipe->error);
@@ -230,6 +230,7 @@ static void end(rh_tcp_pipe *pipe)
     rh_pipe_drop_output(pipe);
     if (pipe->tls) rh_tls_session_free(pipe);
     tell_down(pipe);
+    if (pipe->words) rh_reactor_free(reactor, pipe->words, strlen(pipe->words) + 1);
     rh_reactor_free(reactor, pipe, pipe->block_n);
 }
 

@@ -60,7 +60,7 @@ typedef struct rh_tcp_pipe {
 
     rh_status error;
     int       os_error;
-    char      words[192]; /* why it fell */
+    char     *words; /* why it fell; NULL: it stands, or there was no memory for them */
     size_t    block_n;
     char      peer[];     /* "host:port" as dialed; "" if accepted */
 } rh_tcp_pipe;

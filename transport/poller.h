@@ -9,6 +9,7 @@
 
 #include "transport/transport.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -39,7 +40,7 @@ struct rh_socket {
     bool                    is_starved;
     rh_socket              *next;
     struct msghdr           message;
-    struct sockaddr_storage address;
+    struct sockaddr_in6     address; /* or a sockaddr_in, which is shorter */
     socklen_t               address_n;
 };
 

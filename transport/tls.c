@@ -202,7 +202,7 @@ static void set_rules(rh_tls *tls, const rh_tls_opts *opts)
     SSL_CTX *context = tls->context;
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     /* An authority somebody named is trusted as it stands, also one that another has signed. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     if (opts->server) {
@@ -235,6 +235,7 @@ bool rh_tls_is_server(const rh_tls *tls) { return tls->is_server; }
 void rh_tls_destroy(rh_tls *tls)
 {
     if (!tls || --tls->references > 0) return;
+    rh_tls_unshare(tls);
     SSL_SESSION_free(tls->session);
     SSL_CTX_free(tls->context);
     BIO_meth_free(tls->method);

@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 
 #define RH_TLS_NAME_MAX 255
+#define RH_TLS_DIGEST   32
 
 struct rh_tls {
     SSL_CTX    *context;
@@ -24,6 +25,10 @@ struct rh_tls {
     /* The last session a server gave, and who it was: saves most of the next handshake with it. */
     SSL_SESSION *session;
     char         session_name[RH_TLS_NAME_MAX + 1];
+    /* Of one that is shared: where, and by whom. */
+    rh_loop *loop;
+    rh_tls  *next;
+    uint8_t  digest[RH_TLS_DIGEST];
 };
 
 typedef struct rh_tls_session {
@@ -36,11 +41,15 @@ typedef struct rh_tls_session {
     rh_buffer     *out;     /* sealed and not sent yet; NULL: nothing */
     rh_iov         piece;   /* of out, being sent */
     bool           is_busy;  /* records went or came since the last look */
+    unsigned       calls;    /* of libssl since it rested */
     X509          *refused; /* the certificate that was not accepted: for the words */
     char           name[RH_TLS_NAME_MAX + 1];
 } rh_tls_session;
 
 rh_tls *rh_tls_retain(rh_tls *tls);
+
+/** Its loop knows it no more. */
+void rh_tls_unshare(rh_tls *tls);
 bool    rh_tls_is_server(const rh_tls *tls);
 
 /** Keeps a session for the next handshake with this name. Takes the reference over. */

@@ -13,8 +13,10 @@
 #define SENDS_PER_TURN 8
 
 /* An idle connection does without libssl's two record buffers, some 34 KB; a busy one shall not make them anew for
- * each record. */
-#define IDLE_TIME RH_SECONDS(10)
+ * each record. So they go with each record until so many calls of libssl came in a row, and then only between one and two
+ * of these times after the last. */
+#define BUSY_CALLS 256
+#define IDLE_TIME  RH_MS(750)
 
 static bool is_out_empty(const rh_tls_session *session) { return !session->out || session->out->start == session->out->n; }
 
@@ -46,15 +48,22 @@ static void look_again_later(rh_tcp_pipe *pipe)
 
 static void stir(rh_tcp_pipe *pipe)
 {
-    if (!pipe->tls->is_busy && !pipe->timer.is_set) look_again_later(pipe);
-    pipe->tls->is_busy = true;
+    rh_tls_session *session = pipe->tls;
+    if (!session->is_busy && !pipe->timer.is_set) look_again_later(pipe);
+    session->is_busy = true;
+    if (session->calls < BUSY_CALLS && ++session->calls == BUSY_CALLS) SSL_clear_mode(session->ssl, SSL_MODE_RELEASE_BUFFERS);
 }
 
 void rh_tls_session_rest(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
-    if (session->is_busy) look_again_later(pipe);
-    else SSL_free_buffers(session->ssl); /* which refuses by itself while a record is half read */
+    if (session->is_busy) {
+        look_again_later(pipe);
+    } else {
+        SSL_free_buffers(session->ssl); /* which refuses by itself while a record is half read */
+        SSL_set_mode(session->ssl, SSL_MODE_RELEASE_BUFFERS);
+        session->calls = 0;
+    }
     session->is_busy = false;
 }
 

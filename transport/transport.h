@@ -315,6 +315,12 @@ typedef struct rh_tls_opts {
  */
 RH_API RH_NODISCARD rh_status rh_tls_create(const rh_tls_opts *opts, rh_tls **out, rh_error *error);
 
+/**
+ * The same for all who work on a loop: whoever asks for the same options (the same files, unchanged) shares one context, and
+ * with it the session that shortens the next handshake. Destroyed like any other, by each who asked.
+ */
+RH_API RH_NODISCARD rh_status rh_tls_share(rh_loop *loop, const rh_tls_opts *opts, rh_tls **out, rh_error *error);
+
 /** The handle is dead; pipes and listeners that use it keep what they need. NULL is allowed. */
 RH_API void rh_tls_destroy(rh_tls *tls);
 
@@ -371,7 +377,10 @@ typedef struct rh_listener_ops {
     void (*close)(rh_listener *);
 } rh_listener_ops;
 
-struct rh_loop { const rh_loop_ops *ops; };
+struct rh_loop {
+    const rh_loop_ops *ops;
+    rh_tls            *tls; /* NULL at first; what rh_tls_share() made and is in use still */
+};
 struct rh_pipe { const rh_pipe_ops *ops; };
 struct rh_listener { const rh_listener_ops *ops; };
 
