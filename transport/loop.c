@@ -30,11 +30,18 @@ void rh_loop_stats_read(const rh_loop *loop, rh_loop_stats *stats) { loop->ops->
 void rh_timer_set(rh_loop *loop, rh_timer *timer, rh_time at) { loop->ops->timer_set(loop, timer, at); }
 void rh_timer_cancel(rh_loop *loop, rh_timer *timer) { loop->ops->timer_cancel(loop, timer); }
 
-void *rh_loop_borrow(rh_loop *loop, size_t n) { return loop->ops->borrow(loop, n); }
+void *rh_loop_borrow(rh_loop *loop, size_t n)
+{
+    const rh_allocator *allocator = rh_loop_allocator(loop);
+    return loop->ops->borrow ? loop->ops->borrow(loop, n) : allocator->alloc(allocator->user, n);
+}
 
 void rh_loop_give_back(rh_loop *loop, void *p, size_t n)
 {
-    if (p) loop->ops->give_back(loop, p, n);
+    const rh_allocator *allocator = rh_loop_allocator(loop);
+    if (!p) return;
+    if (loop->ops->give_back) loop->ops->give_back(loop, p, n);
+    else allocator->free(allocator->user, p, n);
 }
 
 rh_status rh_loop_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handler *handler, void *user, rh_pipe **out)

@@ -359,7 +359,7 @@ typedef struct rh_loop_ops {
     void (*stats_read)(const rh_loop *, rh_loop_stats *);
     void (*timer_set)(rh_loop *, rh_timer *, rh_time at);
     void (*timer_cancel)(rh_loop *, rh_timer *);
-    void *(*borrow)(rh_loop *, size_t n);
+    void *(*borrow)(rh_loop *, size_t n); /* these two may be NULL: then it is the allocator that lends */
     void (*give_back)(rh_loop *, void *, size_t n);
     rh_status (*dial)(rh_loop *, const rh_dial_opts *, const rh_pipe_handler *, void *user, rh_pipe **out);
     rh_status (*listen)(rh_loop *, const rh_listen_opts *, rh_accept_fn, void *user, rh_listener **out, rh_error *);
