@@ -69,3 +69,24 @@ size_t rh_event_data_size(const rh_event_data *event)
     if (rh_event_fields_of(&fields, event, rh_slice_of(NULL, 0)) != RH_OK) return 0;
     return rh_message_text_is(&fields.fields) ? rh_message_size(&fields.fields) : 0;
 }
+
+/* A section's descriptor, constructor, size and count; a text's constructor and length; the largest scalar. */
+#define SECTION_MOST 12
+#define TEXT_MOST    5
+#define SCALAR_MOST  17
+
+static size_t pairs_most(const rh_property *pairs, size_t count)
+{
+    size_t n = SECTION_MOST;
+    for (size_t i = 0; i < count; i++) n += pairs[i].key.n + pairs[i].value.bytes.n + 2 * TEXT_MOST + SCALAR_MOST;
+    return n;
+}
+
+size_t rh_event_data_most(const rh_event_data *event)
+{
+    if (event->amqp_header || event->amqp_properties) return 0;
+    size_t properties = SECTION_MOST + RH_FIELDS_PROPERTIES + event->message_id.n + event->correlation_id.n + event->content_type.n + 3 * TEXT_MOST;
+    size_t key = sizeof PARTITION_KEY + event->partition_key.n + 2 * TEXT_MOST;
+    return pairs_most(event->annotations, event->annotation_count) + key + properties + pairs_most(event->properties, event->property_count)
+           + SECTION_MOST + event->body.n;
+}

@@ -21,6 +21,12 @@ typedef struct rh_event_fields {
  */
 RH_NODISCARD rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, rh_slice key);
 
+/**
+ * No less than the encoded event takes and little more, for a part of the cost of knowing exactly. 0: the event has sections
+ * of its own that only rh_message_size() can tell of.
+ */
+size_t rh_event_data_most(const rh_event_data *event);
+
 /** Whether the service would take this as a partition key. */
 bool rh_partition_key_is(rh_slice key);
 

@@ -247,23 +247,30 @@ static rh_status send_batch(rh_producer *producer, rh_batch *batch, rh_time dead
     return RH_OK;
 }
 
-static rh_status encode_single(rh_producer *producer, const rh_message_fields *fields, rh_batch **out)
+/* Memory for an event; its exact size is asked only where a guess above it is too much. */
+static rh_status take_single(rh_producer *producer, const rh_event_data *event, const rh_message_fields *fields, rh_batch **out)
 {
-    size_t n = rh_message_size(fields);
-    rh_status status = rh_producer_admit(producer, n);
-    if (status) return status;
+    size_t n = rh_event_data_most(event);
+    rh_status status = n ? rh_producer_admit(producer, n) : RH_E_TOO_BIG;
+    if (status == RH_E_TOO_BIG) status = rh_producer_admit(producer, n = rh_message_size(fields));
+    return status ? status : rh_batch_take(producer, rh_slice_of(NULL, 0), n, out);
+}
+
+static rh_status encode_single(rh_producer *producer, const rh_event_data *event, const rh_message_fields *fields, rh_batch **out)
+{
     rh_batch *batch = NULL;
-    status = rh_batch_take(producer, rh_slice_of(NULL, 0), n, &batch);
+    rh_status status = take_single(producer, event, fields, &batch);
     if (status) return status;
-    rh_enc enc = rh_enc_of(batch->envelope.p, n);
+    rh_enc enc = rh_enc_of(batch->envelope.p, batch->envelope.n);
     status = rh_message_write(&enc, fields);
     if (status) {
         rh_batch_drop(batch);
         return status;
     }
     batch->format = RH_FORMAT_MESSAGE;
-    batch->envelope.used = n;
+    batch->envelope.used = rh_enc_size(&enc);
     batch->envelope.count = 1;
+    rh_batch_seal(batch);
     *out = batch;
     return RH_OK;
 }
@@ -274,7 +281,7 @@ static rh_status send_event(rh_producer *producer, const rh_event_data *event, r
     rh_event_fields fields;
     rh_batch *batch = NULL;
     rh_status status = rh_event_fields_of(&fields, event, rh_slice_of(NULL, 0));
-    if (!status) status = encode_single(producer, &fields.fields, &batch);
+    if (!status) status = encode_single(producer, event, &fields.fields, &batch);
     if (!status) submit(producer, batch, deadline, tag, wait);
     return status;
 }

@@ -184,6 +184,34 @@ Test(event, with_text_that_the_service_would_refuse_has_no_size)
     cr_expect_eq(rh_event_data_size(&(rh_event_data){ .annotations = &bad_text, .annotation_count = 1 }), 0);
 }
 
+Test(event, takes_no_more_than_was_guessed_whatever_it_holds)
+{
+    static char text[RH_MESSAGE_ID_MAX + 1];
+    static const rh_value values[] = {
+        { .type = RH_NULL }, { .type = RH_BOOL, .boolean = true }, { .type = RH_LONG, .i = INT64_MIN }, { .type = RH_ULONG, .u = UINT64_MAX },
+        { .type = RH_TIMESTAMP, .i = -1 }, { .type = RH_DOUBLE, .d = 0.1 }, { .type = RH_CHAR, .u = 0x20ac },
+        { .type = RH_UUID, .bytes = { (const uint8_t *)text, 16 } }, { .type = RH_DECIMAL128, .bytes = { (const uint8_t *)text, 16 } },
+        { .type = RH_STRING, .bytes = { (const uint8_t *)text, 0 } }, { .type = RH_STRING, .bytes = { (const uint8_t *)text, 300 } },
+        { .type = RH_BINARY, .bytes = { (const uint8_t *)text, 255 } }, { .type = RH_LIST, .bytes = { (const uint8_t *)"\x45", 1 } },
+    };
+    rh_property pairs[40];
+    memset(text, 't', RH_MESSAGE_ID_MAX);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        for (size_t count = 0; count <= 40; count += 20) {
+            for (size_t n = 0; n < count; n++) pairs[n] = (rh_property){ rh_slice_of(text, n * 10), values[i] };
+            for (size_t n = 0; n <= 128; n += 64) {
+                rh_slice id = rh_slice_of(text, 4 * n), key = rh_slice_of(text, n);
+                rh_event_data full = { .message_id = id, .correlation_id = id, .content_type = id, .partition_key = key, .body = id,
+                                       .properties = pairs, .property_count = count };
+                size_t size = rh_event_data_size(&full), most = rh_event_data_most(&full);
+                cr_assert(size > 0 && size <= most, "value %zu, %zu pairs, texts of %zu: %zu of %zu", i, count, n, size, most);
+                cr_expect(most <= size + 128 + count * 32, "value %zu, %zu pairs, texts of %zu: %zu of %zu", i, count, n, size, most);
+            }
+        }
+    }
+    cr_expect_eq(rh_event_data_most(&(rh_event_data){ .amqp_header = &(rh_amqp_header){ .has = 0 } }), 0);
+}
+
 Test(event, whose_body_was_encoded_by_the_caller_is_held_to_its_shape)
 {
     static const struct {
