@@ -47,6 +47,9 @@ bars engine engine Ir_per_event 'Engine: instructions an event, with framing and
 bars stream-cpu stream cpu_s_per_M 'Stream over loopback: CPU seconds of the client for a million events' s "less is better; $timed"
 bars stream-rate stream value 'Stream over loopback, one connection: events a second' /s "more is better; $timed"
 bars latency latency value 'Round trip to accepted, one event at a time, and at fixed rates: p50' us "less is better; $timed"
+bars tls-bulk tls-bulk value 'TLS, a stream over loopback: CPU seconds that it adds to a gigabyte' s "less is better; $timed"
+bars tls-roundtrip tls-roundtrip value 'TLS, a round trip on one core: microseconds that it adds' us "less is better; $timed"
+bars tls-handshake tls-handshake value 'TLS, a connection: CPU microseconds of the client that it adds' us "less is better; $timed"
 bars connect connect value 'From nothing to the first accepted event: round trips, TCP included' '' "less is better; $timed"
 bars memory memory value 'An idle connection with session, $cbs pair and link: bytes of heap' B 'less is better; slope from 1 to 1,001 connections'
 

@@ -99,6 +99,12 @@ def latency_goals:
     round_trip_goals("other core"; "floor: blocking socket"; 1.15; 1),
     round_trip_goals("busy"; "floor: spinning ring"; 1.15; 1);
 
+def tls_goals:
+    "stream over TLS, added CPU" as $bulk | "TLS on top of a round trip" as $trip
+    | over_floor($bulk + ": send"; "tls-bulk"; "bulk send"; "floor: AEAD"; 1.4; "x_ours"),
+      over_floor($bulk + ": receive"; "tls-bulk"; "bulk receive"; "floor: AEAD"; 1.4; "x_ours"),
+      at_most($trip; "tls-roundtrip"; "roundtrip tls same core"; "value"; " us"; 3);
+
 def connect_goals:
     "connect to the first accepted event, TLS 1.3 + CBS" as $path
     | at_most($path; "connect"; "first event tls"; "value"; " round trips"; 7);
@@ -122,4 +128,4 @@ def memory_goals:
       memory_goal($path + ", TLS"; "idle tls, 2 s after 1 MiB"; 32),
       at_most("idle, beyond heartbeats"; "memory"; "idle plain"; "wakes_per_s_one"; " wake-ups/s"; 0);
 
-def goals: [ codec_goals, engine_goals, stream_goals, latency_goals, connect_goals, memory_goals ];
+def goals: [ codec_goals, engine_goals, stream_goals, latency_goals, tls_goals, connect_goals, memory_goals ];

@@ -43,6 +43,6 @@ def settings:
   "", "## What misses its goal, and why", "", ($misses | rtrimstr("\n")),
   "", "## Plots", "", ($plots[] | "![\(ltrimstr("plots/") | rtrimstr(".svg"))](\(.))", ""),
   "## Machine and versions", "", ([ $reports[0] | of_machine[] | select(IN(.key; "commit", "date") | not) | [ .key, .value ] ] | table(["", ""])),
-  "", ([ $reports[] | [ "`make bench-\(.bench)`", (.rounds | tostring), machine_value("commit"), machine_value("date") ] ] | table(["command", "rounds", "commit", "date"])),
+  "", ([ $reports[] | [ "\(.bench): `make bench-\(.bench | split("-")[0])`", (.rounds | tostring), machine_value("commit"), machine_value("date") ] ] | table(["figures and their command", "rounds", "commit", "date"])),
   "", "## Settings of every contender", "", ($reports | settings),
   ( $reports[] | "", "## \(.bench)", "", bench_table )
