@@ -16,7 +16,7 @@
  *   $cbs, $management          at first use, a session and two links     2 KiB each
  *   an audience with a token   at a producer's or consumer's open        0.4 KiB; the token's size while it is put
  *   links 64                   at a producer's or consumer's open        1.5 KiB each; 256 for each send in flight
- *   output ring                while something is written, of the loop   24 KiB
+ *   output ring                while something is written, of the loop   28 KiB
  *
  * Who is busy allocates nothing on the way of an event; what is only needed for work comes with the work, and goes when it has
  * rested for a second or so (see "events, batches").

@@ -162,12 +162,21 @@ static void row_leave(struct row *row)
         chain_remove(&((struct slot *)(void *)(row->slots + (size_t)i * row->stride))->free);
 }
 
+/* NULL: nothing was lent there. */
+static struct loan *loan_at(rh_engine *engine, const void *place)
+{
+    CHAIN_EACH(node, &engine->loans)
+    {
+        struct loan *loan = CHAIN_OWNER(node, struct loan, in_engine);
+        if (loan == place) return loan;
+    }
+    return NULL;
+}
+
 rh_status rh_engine_reclaim(rh_engine *engine, void *memory)
 {
-    struct loan *loan = NULL;
-    CHAIN_EACH(node, &engine->loans)
-        if (CHAIN_OWNER(node, struct loan, in_engine) == aligned(memory)) loan = aligned(memory);
-    if (loan == NULL || memory == NULL) return RH_E_ARGUMENT;
+    struct loan *loan = memory ? loan_at(engine, aligned(memory)) : NULL;
+    if (loan == NULL) return RH_E_ARGUMENT;
     if (!row_rests(&loan->sessions) || !row_rests(&loan->links) || !row_rests(&loan->deliveries)) return RH_AGAIN;
     row_leave(&loan->sessions);
     row_leave(&loan->links);

@@ -64,7 +64,7 @@ static bool step(struct session *session, enum session_event event)
 static struct session *session_take_slot(rh_engine *engine)
 {
     uint32_t        channel = bit_lowest_clear(engine->channels_used, engine->channel_max);
-    struct session *s       = channel <= engine->channel_max ? rh_pool_take(&engine->sessions, 0) : NULL;
+    struct session *s       = channel <= engine->channel_max ? rh_pool_take(&engine->sessions, SESSION_TEXT) : NULL;
     if (s == NULL) return NULL;
     memset((uint8_t *)s + sizeof s->slot, 0, sizeof *s - sizeof s->slot);
     s->engine  = engine;
