@@ -33,29 +33,23 @@ static void read_stamp(rh_stamps *stamps, rh_slice key, const rh_value *value)
     else if (rh_slice_is(key, "x-opt-partition-key")) stamps->partition_key = text_of(value);
 }
 
-/* What the service writes is four annotations; a sender may have added some. */
-#define ANNOTATIONS_AT_ONCE 8
-
-static void walk_stamps(const rh_event *event, rh_stamps *stamps)
-{
-    rh_property_walk walk = rh_event_annotations(event);
-    rh_property annotation;
-    while (rh_property_next(&walk, &annotation)) read_stamp(stamps, annotation.key, &annotation.value);
-}
+/* The service writes four to eight annotations, the sender may have written any number. */
+#define ANNOTATIONS 16
 
 void rh_event_read_stamps(rh_event *event)
 {
     rh_stamps *stamps = &event->stamps;
     if (stamps->read) return;
     *stamps = (rh_stamps){ .read = true, .sequence_number = -1, .enqueued_time_ms = -1 };
-    rh_property annotations[ANNOTATIONS_AT_ONCE];
+
+    rh_property annotations[ANNOTATIONS];
     size_t count;
-    /* Too many of them, or a malformed one, behind which nothing is read. */
-    if (rh_map_read(event->message.message_annotations, annotations, ANNOTATIONS_AT_ONCE, &count) != RH_OK) {
-        walk_stamps(event, stamps);
-        return;
-    }
+    rh_status status = rh_map_read(event->message.message_annotations, annotations, ANNOTATIONS, &count);
     for (size_t i = 0; i < count; i++) read_stamp(stamps, annotations[i].key, &annotations[i].value);
+    if (status != RH_E_SPACE) return;
+
+    rh_property_walk walk = rh_event_annotations(event);
+    while (rh_property_next(&walk, &annotations[0])) read_stamp(stamps, annotations[0].key, &annotations[0].value);
 }
 
 /** Every event lies in memory of ours that is not const: a retained one has its stamps read before it is shared. */
@@ -125,7 +119,8 @@ static bool field_at(const rh_event *event, uint32_t index, rh_value *out)
     rh_dec d = rh_dec_of(section), items;
     uint32_t count = rh_dec_list(&d, &items);
     if (count <= index) return false;
-    for (uint32_t i = 0; i < index; i++) rh_dec_skip(&items);
+    for (uint32_t i = 0; i < index; i++)
+        if (!rh_dec_null(&items)) rh_dec_skip(&items);
     return rh_dec_value(&items, out) && out->type != RH_NULL;
 }
 

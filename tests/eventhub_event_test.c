@@ -126,6 +126,23 @@ Test(event, reads_stamps_in_every_width)
     }
 }
 
+Test(event, has_its_stamps_however_many_annotations_stand_before_them)
+{
+    for (size_t before = 0; before < 40; before++) {
+        rh_property annotations[42];
+        for (size_t i = 0; i < before; i++) annotations[i] = rh_property_text("x-opt-mine", "mine");
+        annotations[before] = rh_property_text("x-opt-offset", "4398046511104");
+        annotations[before + 1] = (rh_property){ rh_str("x-opt-sequence-number"), { .type = RH_LONG, .i = 7 } };
+        uint8_t bytes[2048];
+        rh_enc e = rh_enc_of(bytes, sizeof bytes);
+        rh_message_fields fields = { .message_annotations = annotations, .message_annotation_count = before + 2 };
+        cr_assert_eq(rh_message_write(&e, &fields), RH_OK);
+        rh_event event = event_of(rh_enc_written(&e));
+        cr_expect_eq(rh_event_sequence_number(&event), 7, "behind %zu", before);
+        cr_expect(rh_slice_is(rh_event_offset(&event), "4398046511104"));
+    }
+}
+
 Test(event, that_is_no_message_is_refused)
 {
     rh_event event;
