@@ -1,6 +1,6 @@
 /*
- * A message being written. What is usual (texts of no more than 255 bytes, the types of value that events mostly have) goes through
- * a pen, which is a few instructions; anything else goes through the codec's writers and must mean the same.
+ * A message being written. What is usual (texts of no more than 255 bytes, the types of value that events mostly have)
+ * goes through a pen, which is a few instructions; anything else goes through the codec's writers and must mean the same.
  */
 #include "proto/compound.h"
 #include "proto/put.h"
@@ -8,8 +8,8 @@
 
 /* -- the pen --------------------------------------------------------------------------------- */
 
-/* A writer that lives in registers. Below `limit` there is room for the head of a section and any pair that the pen writes. `seen` is
- * all text that it wrote, one byte over the other: whether any of it was not ASCII is asked once. */
+/* A writer that lives in registers. Below `limit` there is room for the head of a section and any pair that the pen
+ * writes. `seen` is all text that it wrote, one byte over the other: whether any of it was not ASCII is asked once. */
 struct pen {
     uint8_t       *p;
     const uint8_t *limit;
@@ -81,7 +81,8 @@ static inline bool is_text(rh_type type)
 }
 
 /* What the pen does not write, which gives the place back to the codec's writer for it. */
-static RH_APART struct pen write_any_pair(rh_enc *e, struct pen pen, uint8_t key_code, const rh_property *pair, bool has_key)
+static RH_APART struct pen write_any_pair(rh_enc *e, struct pen pen, uint8_t key_code, const rh_property *pair,
+                                          bool has_key)
 {
     e->p = pen.p;
     if (!has_key && pair->key.p == NULL) rh_enc_fail(e, RH_E_ARGUMENT);
@@ -91,13 +92,15 @@ static RH_APART struct pen write_any_pair(rh_enc *e, struct pen pen, uint8_t key
 }
 
 /* A map that has no room, or more of it than one byte counts. */
-static RH_APART struct pen write_any_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code, const rh_property *pairs, size_t count)
+static RH_APART struct pen write_any_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code,
+                                         const rh_property *pairs, size_t count)
 {
     e->p = pen.p;
     if (count > RH_MAP_ENTRIES_MAX) rh_enc_fail(e, RH_E_ARGUMENT);
     rh_enc_descriptor(e, section);
     size_t map = compound_begin(e, 0xc1);
-    for (size_t i = 0; i < count && e->status == RH_OK; i++) pen = write_any_pair(e, pen_after(e, pen.seen), key_code, &pairs[i], false);
+    for (size_t i = 0; i < count && e->status == RH_OK; i++)
+        write_any_pair(e, pen_after(e, RH_NOT_SEEN), key_code, &pairs[i], false);
     compound_end(e, map, (uint32_t)(2 * count));
     return pen_after(e, RH_NOT_SEEN);
 }
@@ -110,10 +113,13 @@ static RH_APART struct pen widen_map(rh_enc *e, struct pen pen, const uint8_t *s
     return pen_after(e, pen.seen);
 }
 
-static inline RH_WITHIN struct pen write_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code, const rh_property *pairs, size_t count)
+static inline RH_WITHIN struct pen write_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code,
+                                             const rh_property *pairs, size_t count)
 {
     if (count == 0) return pen;
-    if (!pen_has_room(&pen) || RH_UNLIKELY(count > 0xff / 2)) return write_any_map(e, pen, section, key_code, pairs, count);
+    if (!pen_has_room(&pen) || RH_UNLIKELY(count > 0xff / 2))
+        return write_any_map(e, pen, section, key_code, pairs, count);
+
     uint8_t *size = pen_section(&pen, section, 0xc1, 2 * count);
     for (const rh_property *pair = pairs; pair != pairs + count; pair++) {
         if (!pen_key(&pen, key_code, pair->key)) pen = write_any_pair(e, pen, key_code, pair, false);
@@ -185,7 +191,8 @@ static inline struct pen write_properties(rh_enc *e, struct pen pen, const rh_me
 {
     rh_slice id = fields->message_id, correlation = fields->correlation_id, type = fields->content_type;
     size_t   n  = id.n + correlation.n + type.n;
-    if (id.p == NULL && correlation.p == NULL && type.p == NULL) return write_given_properties(e, pen, fields->properties);
+    if (id.p == NULL && correlation.p == NULL && type.p == NULL)
+        return write_given_properties(e, pen, fields->properties);
     if (RH_UNLIKELY(fields->properties != NULL) || RH_UNLIKELY(n > 0xff - 32) || !pen_has_room(&pen))
         return write_any_properties(e, pen, fields);
 
@@ -270,11 +277,15 @@ rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields)
     if (fields->header) rh_amqp_header_encode(e, fields->header);
     if (fields->body.n >= 8 * 64) fetch_ahead(fields->body.p);
     struct pen pen = pen_after(e, (rh_seen){ 0 });
-    pen = write_map(e, pen, RH_CODE_MESSAGE_ANNOTATIONS, 0xa3, fields->message_annotations, fields->message_annotation_count);
+    pen = write_map(e, pen, RH_CODE_MESSAGE_ANNOTATIONS, 0xa3, fields->message_annotations,
+                    fields->message_annotation_count);
     pen = write_properties(e, pen, fields);
-    pen = write_map(e, pen, RH_CODE_APPLICATION_PROPERTIES, 0xa1, fields->application_properties, fields->application_property_count);
-    if (RH_UNLIKELY(!rh_seen_is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields)) rh_enc_fail(e, RH_E_ARGUMENT);
-    else write_body(e, pen.p, fields->body_kind, fields->body);
+    pen = write_map(e, pen, RH_CODE_APPLICATION_PROPERTIES, 0xa1, fields->application_properties,
+                    fields->application_property_count);
+    if (RH_UNLIKELY(!rh_seen_is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields))
+        rh_enc_fail(e, RH_E_ARGUMENT);
+    else
+        write_body(e, pen.p, fields->body_kind, fields->body);
     return e->status;
 }
 

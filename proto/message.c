@@ -184,7 +184,8 @@ static inline rh_slice last_data(const uint8_t *p, const uint8_t *end)
 {
     static const uint8_t narrow[] = { 0x00, 0x53, RH_CODE_DATA, 0xa0 }, wide[] = { 0x00, 0x53, RH_CODE_DATA, 0xb0 };
     size_t left = (size_t)(end - p);
-    if (RH_LIKELY(left >= 8) && memcmp(p, wide, sizeof wide) == 0 && rh_get32(p + 4) == left - 8) return rh_slice_of(p + 8, left - 8);
+    if (RH_LIKELY(left >= 8) && memcmp(p, wide, sizeof wide) == 0 && rh_get32(p + 4) == left - 8)
+        return rh_slice_of(p + 8, left - 8);
     if (left >= 5 && memcmp(p, narrow, sizeof narrow) == 0 && p[4] == left - 5) return rh_slice_of(p + 5, left - 5);
     return rh_slice_of(NULL, 0);
 }
