@@ -46,6 +46,7 @@ class Peer {
     }
 
     fail(name, context) {
+        if (name === 'disconnected') this.is_gone = true;
         if (this.closing) return;
         const { error } = [context.receiver, context.sender, context.session, context.connection, context].find(one => one && one.error) || {};
         this.failed(new Error(`${name}: ${(error && (error.description || error.message)) || 'no reason'}`));
@@ -83,6 +84,7 @@ class Peer {
 
     close() {
         this.closing = true;
+        if (this.is_gone) return undefined;
         return new Promise(resolve => {
             this.connection.once('connection_close', resolve);
             this.connection.once('disconnected', resolve);
