@@ -1,5 +1,6 @@
 /* TLS inside pipes: every test runs on io_uring and on epoll. */
 #include "tests/wire.h"
+#include "transport/tls.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -269,28 +270,53 @@ Test(tls, an_owner_may_cut_while_it_is_asked_for_output_or_told_of_it)
         }
 }
 
-Test(tls, a_second_connection_resumes_the_session)
+/* Connects, hears something (behind it the ticket has come) and leaves, or is cut; answers how many bytes both ends got. */
+static size_t bytes_of_a_visit(struct wire *wire, const char *name, bool leaves)
 {
-    for (each_backend(backend)) {
-        struct wire wire = { .server.echoes = true };
-        open_trusting(&wire, backend, NULL);
-        uint64_t bytes[2];
-        for (int i = 0; i < 2; i++) {
-            wire.client = (struct end){ .out = wire.client.out };
-            wire.server = (struct end){ .out = wire.server.out, .echoes = true };
-            rh_loop_stats before, after;
-            rh_loop_stats_read(wire.loop, &before);
-            wire_connect(&wire);
-            wire_say(&wire.client, "x", 1); /* behind it the ticket has come */
-            cr_assert(wire_until(&wire, wire.client.frames == 1));
-            rh_loop_stats_read(wire.loop, &after);
-            bytes[i] = after.bytes_in - before.bytes_in;
-            rh_pipe_close(wire.client.pipe, true);
-            cr_assert(wire_until(&wire, wire.client.is_down && wire.server.is_down));
+    rh_loop_stats before, after;
+    wire->client = (struct end){ .out = wire->client.out };
+    wire->server = (struct end){ .out = wire->server.out, .echoes = true };
+    rh_loop_stats_read(wire->loop, &before);
+    dial_as(wire, name);
+    cr_assert(wire_until(wire, wire->client.is_up && wire->server.is_up), "%s", wire->client.error.description);
+    wire_say(&wire->client, "x", 1);
+    cr_assert(wire_until(wire, wire->client.frames == 1));
+    rh_loop_stats_read(wire->loop, &after);
+    rh_pipe_close(wire->client.pipe, leaves);
+    cr_assert(wire_until(wire, wire->client.is_down && wire->server.is_down));
+    return (size_t)(after.bytes_in - before.bytes_in);
+}
+
+Test(tls, each_host_that_is_dialed_again_resumes_its_session_also_after_a_cut)
+{
+    static const char *const names[] = { "hub.test", "localhost" };
+    for (each_backend(backend))
+        for (int leaves = 0; leaves < 2; leaves++) {
+            struct wire wire = { .loop = NULL };
+            open_trusting(&wire, backend, NULL);
+            size_t bytes[4];
+            for (int i = 0; i < 4; i++) bytes[i] = bytes_of_a_visit(&wire, names[i % 2], leaves);
+            for (int i = 0; i < 2; i++)
+                cr_expect_gt(bytes[i], bytes[i + 2] + 200, "no certificate went to %s: %zu bytes, then %zu", names[i], bytes[i], bytes[i + 2]);
+            wire_close(&wire);
         }
-        cr_expect_lt(bytes[1] + 200, bytes[0], "no certificate went: %zu bytes, then %zu", (size_t)bytes[0], (size_t)bytes[1]);
-        wire_close(&wire);
+}
+
+Test(tls, the_session_of_the_host_before_the_last_eight_is_forgotten)
+{
+    rh_tls *tls = make_context(RH_TLS_OPTS(.insecure = true));
+    char name[16];
+    for (int i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "hub-%d", i);
+        rh_tls_remember(tls, name, SSL_SESSION_new());
     }
+    rh_tls_remember(tls, "hub-5", SSL_SESSION_new());
+    cr_expect_null(rh_tls_recall(tls, "hub-0"));
+    for (int i = 1; i < 9; i++) {
+        snprintf(name, sizeof name, "hub-%d", i);
+        cr_expect_not_null(rh_tls_recall(tls, name), "%s", name);
+    }
+    rh_tls_destroy(tls);
 }
 
 Test(tls, a_server_may_ask_for_a_certificate)

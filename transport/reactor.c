@@ -16,8 +16,10 @@
 /* What a turn sent may be done at once; telling so now spares a host that polls a wake-up for it. */
 #define SETTLE_ROUNDS 4
 
-/* A record of TLS adds 22 bytes to its 16 KiB (1.3), or 29 (1.2 with GCM): four full ones fit 64 KiB and this. */
-#define FRAME_BUFFER_SLACK 1024
+/* A send of TLS: so many full records, each with what any version adds to its 16 KiB. They share a system call, and the wake-up of
+ * the peer. */
+#define SEALED_RECORDS 16
+#define SEALED_RECORD  (16384 + 256)
 
 /* One send of TLS is gathered here before it is sealed, and one receive is opened into it. */
 #define PLAIN_BYTES (64u * 1024)
@@ -104,7 +106,8 @@ static void fill_random(rh_loop *loop, void *bytes, size_t n)
 
 static bool has_grown(const rh_reactor *reactor)
 {
-    return rh_buffers_has_grown(&reactor->buffers) || rh_buffers_has_grown(&reactor->pieces) || rh_buffers_has_grown(&reactor->blocks);
+    return rh_buffers_has_grown(&reactor->buffers) || rh_buffers_has_grown(&reactor->sealed) || rh_buffers_has_grown(&reactor->pieces) ||
+           rh_buffers_has_grown(&reactor->blocks);
 }
 
 static void rest_later(rh_reactor *reactor)
@@ -117,6 +120,7 @@ static void on_rest(void *user, rh_time now)
     rh_reactor *reactor = user;
     (void)now;
     rh_buffers_rest(&reactor->buffers);
+    rh_buffers_rest(&reactor->sealed);
     rh_buffers_rest(&reactor->pieces);
     rh_buffers_rest(&reactor->blocks);
 }
@@ -332,6 +336,7 @@ static void free_reactor(rh_reactor *reactor)
     if (reactor->poller) reactor->poller->ops->destroy(reactor->poller);
     rh_doorbell_fini(&reactor->bell, &reactor->allocator);
     rh_buffers_fini(&reactor->buffers);
+    rh_buffers_fini(&reactor->sealed);
     rh_buffers_fini(&reactor->pieces);
     rh_buffers_fini(&reactor->blocks);
     if (reactor->plain) rh_reactor_free(reactor, reactor->plain, reactor->plain_n);
@@ -463,8 +468,10 @@ static rh_status refuse(rh_error *error, rh_status status, const char *words)
 
 static rh_status furnish(rh_reactor *reactor, rh_error *error)
 {
-    size_t room = (reactor->opts.max_frame > PLAIN_BYTES ? reactor->opts.max_frame : PLAIN_BYTES) + FRAME_BUFFER_SLACK;
+    size_t room = reactor->opts.max_frame > PLAIN_BYTES ? reactor->opts.max_frame : PLAIN_BYTES;
     rh_status status = rh_buffers_init(&reactor->buffers, &reactor->allocator, reactor->opts.frame_buffers, room);
+    if (status == RH_OK) status = rh_buffers_init(&reactor->sealed, &reactor->allocator, 0, SEALED_RECORDS * SEALED_RECORD);
+    reactor->sealed.kept = 1; /* made with the first connection over TLS */
     if (status == RH_OK) status = rh_buffers_init(&reactor->pieces, &reactor->allocator, 1, RH_PIPE_PIECES * sizeof(rh_iov));
     if (status == RH_OK) status = rh_doorbell_init(&reactor->bell, reactor->opts.posts, &reactor->allocator);
     if (status) return refuse(error, status, status == RH_E_MEMORY ? "no memory for a loop" : "no eventfd for a loop");

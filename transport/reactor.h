@@ -22,6 +22,7 @@ typedef struct rh_reactor {
     rh_doorbell   bell;
     rh_socket    *bell_socket;
     rh_buffers    buffers;
+    rh_buffers    sealed;  /* what TLS sends at once */
     rh_buffers    pieces;  /* lists of what pipes lend to the kernel */
     rh_buffers    blocks;  /* what rh_loop_borrow() gives, all of one size */
     rh_timer      rest;    /* set while one of the three has grown */

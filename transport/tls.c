@@ -28,7 +28,7 @@ static int bio_read(BIO *bio, char *bytes, size_t n, size_t *got)
 static int bio_write(BIO *bio, const char *bytes, size_t n, size_t *put)
 {
     rh_tls_session *session = BIO_get_data(bio);
-    rh_buffers *buffers = &session->pipe->reactor->buffers;
+    rh_buffers *buffers = &session->pipe->reactor->sealed;
     BIO_clear_retry_flags(bio);
     if (!session->out) session->out = rh_buffer_borrow(buffers);
     if (!session->out) return 0; /* fatal: libssl fails with it */
@@ -217,13 +217,6 @@ static void set_rules(rh_tls *tls, const rh_tls_opts *opts)
     }
 }
 
-void rh_tls_remember(rh_tls *tls, const char *name, SSL_SESSION *session)
-{
-    SSL_SESSION_free(tls->session);
-    tls->session = session;
-    snprintf(tls->session_name, sizeof tls->session_name, "%s", name);
-}
-
 rh_tls *rh_tls_retain(rh_tls *tls)
 {
     tls->references++;
@@ -236,7 +229,7 @@ void rh_tls_destroy(rh_tls *tls)
 {
     if (!tls || --tls->references > 0) return;
     rh_tls_unshare(tls);
-    SSL_SESSION_free(tls->session);
+    rh_tls_forget_all(tls);
     SSL_CTX_free(tls->context);
     BIO_meth_free(tls->method);
     if (tls->keylog >= 0) close(tls->keylog);

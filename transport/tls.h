@@ -1,7 +1,8 @@
 /**
  * tls.h: TLS inside a pipe: bytes of the socket on one side, bytes of the frames on the other.
  *
- *   tls.c          the context: certificates, rules, the session to resume
+ *   tls.c          the context: certificates, rules
+ *   tls_resume.c   the sessions it may resume
  *   tls_session.c  one stream
  *   tls_reason.c   why it failed, in words
  */
@@ -22,9 +23,7 @@ struct rh_tls {
     bool        is_server, is_insecure;
     int         keylog; /* descriptor, or -1 */
     rh_log      log;
-    /* The last session a server gave, and who it was: saves most of the next handshake with it. */
-    SSL_SESSION *session;
-    char         session_name[RH_TLS_NAME_MAX + 1];
+    struct rh_tls_kept *kept; /* sessions that servers gave: each saves most of the next handshake with its server */
     /* Of one that is shared: where, and by whom. */
     rh_loop *loop;
     rh_tls  *next;
@@ -54,6 +53,10 @@ bool    rh_tls_is_server(const rh_tls *tls);
 
 /** Keeps a session for the next handshake with this name. Takes the reference over. */
 void rh_tls_remember(rh_tls *tls, const char *name, SSL_SESSION *session);
+
+/** The latest one; NULL: there is none. It stays the context's. */
+SSL_SESSION *rh_tls_recall(const rh_tls *tls, const char *name);
+void rh_tls_forget_all(rh_tls *tls);
 
 /** name: to send and to verify, NULL for a server. False: no memory, or a name that cannot be one. */
 bool rh_tls_session_open(rh_tcp_pipe *pipe, rh_tls *tls, const char *name);

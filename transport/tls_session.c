@@ -69,6 +69,12 @@ void rh_tls_session_rest(rh_tcp_pipe *pipe)
 
 /* -- input --------------------------------------------------------------------------------------- */
 
+/* Somebody else's error, left in the thread's queue, would be taken for ours. Looking costs less than clearing. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error()) ERR_clear_error();
+}
+
 static bool is_retry(SSL *ssl, int result)
 {
     int why = SSL_get_error(ssl, result);
@@ -83,21 +89,24 @@ static void shake_hands(rh_tcp_pipe *pipe)
     else if (!is_retry(pipe->tls->ssl, result)) fail(pipe);
 }
 
+/* Asking libssl for a record that has not come costs half as much as opening one. */
+static bool may_have_record(const rh_tls_session *session) { return session->in_n > 0 || SSL_pending(session->ssl) > 0; }
+
 /* Opens records while the owner takes what is in them. */
 static void open_records(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
     rh_reactor *reactor = pipe->reactor;
     int result = 1;
-    while (result > 0 && rh_pipe_takes_input(pipe)) {
+    while (result > 0 && may_have_record(session) && rh_pipe_takes_input(pipe)) {
         size_t total = 0;
-        ERR_clear_error();
-        while (result > 0 && total < reactor->plain_n) {
+        forget_errors();
+        do {
             size_t got = 0;
             result = SSL_read_ex(session->ssl, reactor->plain + total, reactor->plain_n - total, &got);
             total += got;
-        }
-        int why = SSL_get_error(session->ssl, result);
+        } while (result > 0 && total < reactor->plain_n && may_have_record(session));
+        int why = result > 0 ? SSL_ERROR_NONE : SSL_get_error(session->ssl, result);
         bool is_over = why == SSL_ERROR_SSL || why == SSL_ERROR_SYSCALL;
         /* What came before the fault is still good. */
         if (total > 0) rh_pipe_input(pipe, reactor->plain, total);
@@ -199,7 +208,7 @@ static bool seal(rh_tcp_pipe *pipe, const uint8_t *bytes, size_t n)
 {
     size_t written;
     stir(pipe);
-    ERR_clear_error();
+    forget_errors();
     if (SSL_write_ex(pipe->tls->ssl, bytes, n, &written) == 1 && written == n) return true;
     fail(pipe);
     return false;
@@ -208,7 +217,7 @@ static bool seal(rh_tcp_pipe *pipe, const uint8_t *bytes, size_t n)
 static void seal_output(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
-    size_t room = pipe->reactor->buffers.room;
+    size_t room = pipe->reactor->sealed.room;
     if (SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) return;
     while (!session->out || room - session->out->n >= RECORD_ROOM) {
         if (!rh_pipe_lend(pipe)) return;
@@ -232,7 +241,7 @@ bool rh_tls_session_output(rh_tcp_pipe *pipe)
         if (pipe->state == RH_PIPE_UP || pipe->state == RH_PIPE_FLUSHING) seal_output(pipe);
         if (pipe->state >= RH_PIPE_CLOSING) return false;
         if (is_out_empty(session)) {
-            rh_buffer_return(&pipe->reactor->buffers, session->out);
+            rh_buffer_return(&pipe->reactor->sealed, session->out);
             session->out = NULL;
             return true;
         }
@@ -287,8 +296,8 @@ static bool furnish(rh_tls_session *session, const char *name)
     }
     SSL_set_connect_state(session->ssl);
     if (!set_name(session, name)) return false;
-    const rh_tls *tls = session->tls;
-    if (tls->session && strcmp(tls->session_name, session->name) == 0) SSL_set_session(session->ssl, tls->session);
+    SSL_SESSION *last = rh_tls_recall(session->tls, session->name);
+    if (last) SSL_set_session(session->ssl, last);
     return true;
 }
 
@@ -313,9 +322,12 @@ void rh_tls_session_free(rh_tcp_pipe *pipe)
 {
     rh_tls_session *session = pipe->tls;
     rh_backlog_clear(&session->waiting, &pipe->reactor->buffers);
+    /* libssl resumes no session whose stream ended without a farewell, and a connection that was lost is the one to be dialed again.
+     * What failed within TLS it has struck off its list already. */
+    if (session->ssl) SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN);
     SSL_free(session->ssl);
     X509_free(session->refused);
-    rh_buffer_return(&pipe->reactor->buffers, session->out);
+    rh_buffer_return(&pipe->reactor->sealed, session->out);
     rh_tls_destroy(session->tls);
     pipe->tls = NULL;
     rh_reactor_free(pipe->reactor, session, sizeof *session);

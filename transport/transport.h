@@ -52,7 +52,7 @@ typedef struct rh_loop_opts {
     uint32_t receive_buffers; /* 16; a power of two, 2 to 32768: rounded up. Shared by all pipes */
     uint32_t receive_bytes;   /* 256 KiB each: frames that lie in one are handed over in place */
     uint32_t frame_buffers;   /* 8 of max_frame bytes each at the start; a pipe borrows one while a frame is
-                                 incomplete, while it is paused, and while TLS sends */
+                                 incomplete and while it is paused. While TLS sends: one of 260 KiB, made when first needed */
     uint32_t max_frame;       /* 64 KiB: the largest frame any pipe may announce */
     uint32_t max_pipes;       /* 4096 */
     uint32_t posts;           /* 256: rh_loop_post() calls that may wait, rounded up to a power of two */
@@ -291,7 +291,9 @@ RH_API void rh_listener_close(rh_listener *listener);
 
 /**
  * One side's certificates and rules, shared by any number of pipes of any loop of one thread. TLS 1.2 or later.
- * A client verifies the chain and the name, always, unless `insecure`.
+ * A client verifies the chain and the name, always, unless `insecure`. It keeps the last session of each of the last eight
+ * hosts, and resumes it when it dials them again, which saves both sides most of the handshake. The cipher is OpenSSL's and
+ * the peer's choice, so that a system's policy holds.
  */
 typedef struct rh_tls_opts {
     size_t      size;   /* sizeof(rh_tls_opts): RH_TLS_OPTS() fills it */
