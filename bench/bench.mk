@@ -166,4 +166,16 @@ bench: packages-bench-results
 bench-results: packages-bench-results
 	@bench/results.sh $(BUILD)/bench bench
 
+# Handshakes are made by the bench itself: ringhub's over its public transport, a floor's over libssl.
+$(patsubst %,$(BUILD)/bench/objects/%.o,tls visit floor/aead floor/handshake): $(HEADERS)
+$(BUILD)/bench/tls: $(patsubst %,$(BUILD)/bench/objects/%.o,tls visit samples floor/aead floor/handshake floor/amqp lines reference) $(CONDUCTOR) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS) -lm
+
+.PHONY: bench-tls
+bench-tls: packages-bench-wire
+	@$(MAKE) --no-print-directory $(ON_THE_WIRE) $(BUILD)/bench/floor/echo $(BUILD)/bench/tls
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' bench/machine.sh >$(BUILD)/bench/machine.txt
+	@$(BUILD)/bench/tls $(BUILD) $(if $(FULL),full)
+
 -include $(shell find $(BUILD)/bench -name '*.d' 2>/dev/null)

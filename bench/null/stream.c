@@ -98,7 +98,9 @@ static size_t read_tls(rh_null_stream *stream, uint8_t *p, size_t n)
         size_t got = 0;
         int    one = SSL_read_ex(stream->tls, p + used, n - used, &got);
         used += got;
-        if (one == 1) continue;
+        /* With nothing left inside libssl, another look would be a system call that mostly finds nothing: epoll will tell. */
+        if (one == 1 && SSL_has_pending(stream->tls)) continue;
+        if (one == 1) break;
         if (SSL_get_error(stream->tls, one) != SSL_ERROR_WANT_READ) stream->ended = true;
         ERR_clear_error();
         break;
