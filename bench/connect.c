@@ -165,7 +165,7 @@ static void add_row(size_t at, const char *task, const char *name, rh_runner *ru
 static size_t fill_rows(void)
 {
     size_t count = 0;
-    add_row(count++, "tcp and one answer", "a bare socket", NULL, false, RH_NO_CONTENDER);
+    add_row(count++, "tcp and one answer", "floor: bare socket", NULL, false, RH_NO_CONTENDER);
     for (int tls = 0; tls < 2; tls++) {
         size_t ours = count;
         for (int m = 0; m < RH_CREW_MAX; m++, count++)

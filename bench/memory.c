@@ -85,11 +85,12 @@ static void look(struct process *all, int moment)
         if (all[i].is_open) all[i].at[moment] = rh_footprint_of(all[i].runner.child.pid, all[i].heap);
 }
 
+/* Last, when nobody waits for anything any more that came with opening. */
 static void watch_wakes(struct process *all)
 {
     rest(WATCH_SECONDS);
     for (int i = 0; i < PROCESSES; i++) {
-        double since       = all[i].at[IDLE].wakes;
+        double since       = all[i].at[BURST].wakes;
         all[i].wakes_per_s = all[i].is_open ? (rh_footprint_of(all[i].runner.child.pid, -1).wakes - since) / WATCH_SECONDS : NAN;
     }
 }
@@ -122,8 +123,8 @@ static void measure_member(const rh_member *member, struct process *all)
     for (int i = 1; i < PROCESSES && !started; i++) memcpy(all[i].runner.words, all[0].runner.words, sizeof all[i].runner.words);
     rest(REST_SECONDS);
     look(all, IDLE);
-    watch_wakes(all);
     burst(all);
+    watch_wakes(all);
     for (int i = 0; i < PROCESSES; i++) {
         (void)rh_runner_quit(&all[i].runner);
         if (all[i].heap > 0) {

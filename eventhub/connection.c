@@ -157,6 +157,7 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     (void)engine, (void)open;
     if (client->state != RH_CLIENT_CONNECTING) return;
     client->deadline = client->patience = RH_TIME_NEVER;
+    rh_timer_cancel(client->loop, &client->timer); /* both were soon: nobody shall be woken for them */
     rh_client_set_state(client, RH_CLIENT_OPEN);
     rh_attachments_opened(client);
     rh_inquiries_poke(client);

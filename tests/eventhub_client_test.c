@@ -66,6 +66,19 @@ Test(client, a_link_comes_up_after_its_audience_is_authorised)
     cr_expect(world_close(&w));
 }
 
+Test(client, that_is_open_and_idle_is_not_woken_before_a_heartbeat_is_due)
+{
+    world_open(&w, NULL);
+    cr_assert_eq(story_open(&a, &w, "hub/Partitions/3", 50), RH_OK);
+    cr_assert(toy_loop_until(&w.toy, &a.up, 5));
+    toy_loop_pass(&w.toy, 2);
+    uint64_t before = w.toy.turns;
+    toy_loop_pass(&w.toy, 20);
+    cr_expect_eq(w.toy.turns - before, 1, "the turn that waits: %llu", (unsigned long long)(w.toy.turns - before));
+    cr_expect_lt(w.toy.bytes_allocated, 10 * 1024 + 25 * 1024, "with a block of the loop's, that it keeps: %zu", w.toy.bytes_allocated);
+    cr_expect(world_close(&w));
+}
+
 Test(client, many_links_share_one_pair_on_cbs_and_pipeline_their_tokens)
 {
     static link_story many[40];
