@@ -232,17 +232,20 @@ static RH_APART void write_any_body(rh_enc *e, rh_body_kind kind, rh_slice body)
 }
 
 /* Data whose length takes four bytes: here the time goes into the copy. */
-static inline void write_body(rh_enc *e, uint8_t *p, rh_body_kind kind, rh_slice body)
+static inline void write_body(rh_enc *e, uint8_t *p, const rh_message_fields *fields)
 {
-    if (RH_UNLIKELY(kind != RH_BODY_DATA) || body.n <= 0xff || body.n > UINT32_MAX || (size_t)(e->end - p) < 8 + body.n) {
-        e->p = p;
-        write_any_body(e, kind, body);
+    const uint8_t *from = fields->body.p;
+    size_t         n = fields->body.n, left = (size_t)(e->end - p);
+    bool           is_wide_data = fields->body_kind == RH_BODY_DATA && n - 0x100 <= UINT32_MAX - 0x100;
+    e->p = p;
+    if (RH_UNLIKELY(!is_wide_data) || RH_UNLIKELY(left < 8 + n)) {
+        write_any_body(e, fields->body_kind, fields->body);
         return;
     }
+    e->p = p + 8 + n;
     rh_put32(p, 0x005300b0 | RH_CODE_DATA << 8);
-    rh_put32(p + 4, (uint32_t)body.n);
-    e->p = p + 8 + body.n;
-    memcpy(p + 8, body.p, body.n);
+    rh_put32(p + 4, (uint32_t)n);
+    memcpy(p + 8, from, n);
 }
 
 /* -- the whole ------------------------------------------------------------------------------- */
@@ -285,7 +288,7 @@ rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields)
     if (RH_UNLIKELY(!rh_seen_is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields))
         rh_enc_fail(e, RH_E_ARGUMENT);
     else
-        write_body(e, pen.p, fields->body_kind, fields->body);
+        write_body(e, pen.p, fields);
     return e->status;
 }
 
