@@ -143,7 +143,10 @@ static void on_timer(void *user, rh_time now)
         if (may_be_haste(client, RH_E_TIMEOUT)) slow_down(client, "no answer to an opening in one flight");
         client->patience = RH_TIME_NEVER;
     } else if (client->engine) {
+        bool had_room = !client->room_failed;
         rh_engine_tick(client->engine, now);
+        /* Input was held back, too. */
+        if (!had_room && !client->room_failed && client->pipe_up) rh_pipe_wake(client->pipe);
         rh_client_wake(client);
     }
     rh_client_leave(client);
@@ -325,7 +328,9 @@ static bool pipe_wants_input(void *user)
 static size_t pipe_output(void *user, rh_iov *iov, size_t max)
 {
     rh_client *client = user;
-    return rh_engine_output(client->engine, iov, max);
+    size_t     count  = rh_engine_output(client->engine, iov, max);
+    if (client->room_failed && client->busy == 0) arm(client); /* the engine asks again later */
+    return count;
 }
 
 static void pipe_sent(void *user, size_t n)

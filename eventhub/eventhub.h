@@ -107,7 +107,7 @@ typedef struct rh_client_opts {
     const char *container_id;   /* default: random */
     uint32_t    idle_time_out_ms;     /* 60000. Silence of the peer for twice this ends the connection */
     uint32_t    operation_timeout_ms; /* 60000. For opening, authorising and everything given no deadline of its own */
-    uint32_t    links;                /* 64. Producers and consumers open at a time */
+    uint32_t    links;                /* 64, at most 65,534. Producers and consumers open at a time */
 
     rh_client_handler handler;
     void             *user;

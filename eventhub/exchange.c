@@ -421,6 +421,9 @@ static void on_end(rh_endpoint *endpoint, const rh_error *error)
 {
     rh_exchange *x = of(endpoint);
     drop_gather(x);
+    /* The engine is not done with this session: the next one needs memory of its own. */
+    rh_loan_leave(x->client, x->loan);
+    x->loan    = NULL;
     x->session = NULL;
     x->sender = x->receiver = NULL;
     x->sender_up = x->receiver_up = false;

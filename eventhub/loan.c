@@ -14,11 +14,19 @@ static rh_status lend(rh_client *client, rh_loan *loan)
     return status;
 }
 
+/* Nothing is in it any more: the engine has let go of it. What has ended may stay for as long as the peer does not answer. */
+static bool is_free(rh_client *client, rh_loan *loan)
+{
+    if (loan->lent && rh_engine_reclaim(client->engine, memory_of(loan)) == RH_OK) loan->lent = false;
+    return !loan->lent;
+}
+
 static rh_loan *find_spare(rh_client *client, const rh_engine_slots *slots)
 {
     for (rh_loan *loan = client->loans; loan; loan = loan->next) {
         const rh_engine_slots *has = &loan->slots;
-        if (loan->spare && has->links == slots->links && has->deliveries == slots->deliveries && has->text >= slots->text) return loan;
+        bool fits = has->links == slots->links && has->deliveries == slots->deliveries && has->text >= slots->text;
+        if (loan->spare && fits && is_free(client, loan)) return loan;
     }
     return NULL;
 }
@@ -49,7 +57,7 @@ rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, si
     if (!loan) loan = make(client, &slots);
     if (!loan) return NULL;
     loan->spare = false;
-    if (!client->engine || loan->lent || lend(client, loan) == RH_OK) return loan;
+    if (!client->engine || lend(client, loan) == RH_OK) return loan;
     rh_loan_leave(client, loan);
     return NULL;
 }
@@ -77,7 +85,7 @@ void rh_loans_reclaim(rh_client *client)
     client->spare_loans = false;
     for (rh_loan **at = &client->loans; *at;) {
         rh_loan *loan = *at;
-        bool     free = loan->spare && (!loan->lent || rh_engine_reclaim(client->engine, memory_of(loan)) == RH_OK);
+        bool     free = loan->spare && is_free(client, loan);
         if (loan->spare && !free) client->spare_loans = true;
         if (free) drop(client, at);
         else at = &loan->next;

@@ -65,7 +65,8 @@ static rh_status start(rh_client *client, const rh_engine_opts *opts)
         client->arena = allocator->alloc(allocator->user, client->arena_n);
         if (!client->arena) return RH_E_MEMORY;
     }
-    client->engine = rh_engine_init(client->arena, client->arena_n, opts, rh_client_engine_handler(client), client);
+    client->room_failed = false;
+    client->engine      = rh_engine_init(client->arena, client->arena_n, opts, rh_client_engine_handler(client), client);
     if (client->engine) return RH_OK;
     return client->room_failed ? RH_E_MEMORY : RH_E_ARGUMENT;
 }
@@ -91,6 +92,7 @@ rh_status rh_client_make_engine(rh_client *client)
            .pipeline     = client->pipelines,
     };
     rh_status status = RH_E_ARGUMENT;
+    if (client->attachments_max >= UINT16_MAX) return RH_E_ARGUMENT; /* [2.4.1] channel numbers have two bytes */
     rh_client_take_room(client); /* an engine that is done with does not give it back */
     /* [2.3] An open is at most 512 bytes: a long application id is the first thing to go. */
     for (size_t i = 0; i < 2 && status == RH_E_ARGUMENT; i++) {

@@ -138,6 +138,16 @@ Test(client, more_links_than_given_are_refused_at_once)
 
 /* -- refusals ---------------------------------------------------------------------------------------- */
 
+Test(client, more_links_than_there_are_channels_are_no_limit)
+{
+    world_open(&w, NULL);
+    rh_client *other;
+    cr_expect_eq(rh_client_create(&w.toy.loop, RH_CLIENT_OPTS(.connection_string = world_connection_string, .links = 65535), &other, NULL), RH_E_ARGUMENT);
+    cr_assert_eq(rh_client_create(&w.toy.loop, RH_CLIENT_OPTS(.connection_string = world_connection_string, .links = 65534), &other, NULL), RH_OK);
+    rh_client_destroy(other);
+    cr_expect(world_close(&w));
+}
+
 Test(client, a_wrong_key_is_unauthorized_in_the_service_s_words)
 {
     world_open(&w, NULL);
@@ -447,6 +457,40 @@ Test(client, every_allocation_that_fails_is_told_and_leaves_nothing)
         w.toy.fail_allocation = 0;
         cr_expect(world_close(&w), "allocation %zu", n);
     }
+}
+
+Test(client, what_found_no_room_to_be_written_leaves_when_there_is_some)
+{
+    world_open(&w, NULL);
+    a.sender = true;
+    cr_assert_eq(story_open(&a, &w, "hub/Partitions/0", 20), RH_OK);
+    cr_assert(toy_loop_until(&w.toy, &a.up, 5));
+    w.toy.no_room = true;
+    cr_assert_eq(story_send(&a), RH_OK);
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(w.service.deliveries, 0);
+    w.toy.no_room = false;
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(a.outcomes, 1);
+    cr_expect(world_close(&w));
+}
+
+Test(client, what_found_no_room_for_answers_is_taken_when_there_is_some)
+{
+    world_open(&w, NULL);
+    a.sender = true;
+    cr_assert_eq(story_open(&a, &w, "hub/Partitions/0", 20), RH_OK);
+    cr_assert(toy_loop_until(&w.toy, &a.up, 5));
+    w.toy.distance = RH_MS(500);
+    cr_assert_eq(story_send(&a), RH_OK);
+    while (w.service.deliveries == 0) cr_assert_eq(rh_loop_turn(&w.toy.loop, rh_time_after(w.toy.now, RH_SECONDS(1))), RH_OK);
+    w.toy.no_room = true;
+    toy_loop_pass(&w.toy, 2);
+    cr_expect_eq(a.outcomes, 0);
+    w.toy.no_room = false;
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(a.outcomes, 1);
+    cr_expect(world_close(&w));
 }
 
 Test(client, closing_says_goodbye_and_ends_links_as_closed)

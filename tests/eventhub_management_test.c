@@ -181,6 +181,42 @@ static void destroy_from_timer(void *user, rh_time now)
     w.client = NULL;
 }
 
+Test(management, a_question_asked_while_the_old_pair_ends_waits_for_the_next)
+{
+    world_open(&w, NULL);
+    rh_partition_properties p;
+    rh_error                error;
+    cr_assert_eq(rh_client_partition_properties_wait(w.client, "0", &p, 5000, NULL), RH_OK);
+    w.toy.distance = RH_MS(100);
+    cr_assert_eq(rh_link_detach(w.service.management_sender, true, NULL, NULL), RH_OK);
+    toy_service_wake(&w.service);
+    cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(150))), RH_OK);
+    cr_expect_eq(rh_client_partition_properties_wait(w.client, "0", &p, 5000, &error), RH_OK, "%s", error.description);
+    cr_expect(world_close(&w));
+}
+
+static void ask_again(void *user, const rh_partition_properties *properties, const rh_error *error)
+{
+    (void)user, (void)properties, (void)error;
+    w.service.management_silent = false;
+    rh_client_partition_properties(w.client, "0", 5000, count, NULL);
+}
+
+Test(management, a_question_asked_again_as_soon_as_the_session_ended_is_answered)
+{
+    world_open(&w, NULL);
+    answers = failures = 0;
+    w.service.management_silent = true;
+    rh_client_partition_properties(w.client, "0", 5000, ask_again, NULL);
+    toy_loop_pass(&w.toy, 1);
+    cr_assert_eq(rh_session_end(rh_link_session(w.service.management_sender), NULL, NULL), RH_OK);
+    toy_service_wake(&w.service);
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(answers, 1);
+    cr_expect_eq(failures, 0);
+    cr_expect(world_close(&w));
+}
+
 Test(management, a_call_that_waits_ends_when_a_callback_destroys_the_client)
 {
     for (int which = 0; which < 3; which++) {

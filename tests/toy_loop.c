@@ -19,7 +19,7 @@ struct toy_pipe {
     const rh_pipe_handler *handler;
     void                  *user;
     bool                   dialer, up, dead, closing, flushing, hung_up;
-    bool                   wake;
+    bool                   wake, held; /* held: wanted no input when last asked */
     size_t                 lent;
     uint8_t               *inbox;
     size_t                 n, room; /* n have arrived, behind them lie those of the arrivals */
@@ -61,6 +61,7 @@ static void toy_free(void *user, void *p, size_t n)
 static void *toy_borrow(rh_loop *loop, size_t n)
 {
     toy_loop *toy = of(loop);
+    if (toy->no_room) return NULL;
     void     *p   = toy->block && toy->block_n == n ? toy->block : NULL;
     if (p) toy->block = NULL;
     return p ? p : toy_alloc(toy, n);
@@ -246,15 +247,18 @@ static void append(toy_pipe *to, const void *bytes, size_t n)
     if (to->dialer) toy->bytes_in += n;
 }
 
-static bool send_output(toy_pipe *p)
+/* Who was not woken is not asked, as by the loop with a kernel: a wake forgotten is a stall. */
+static bool send_output(toy_pipe *p, bool woken)
 {
     rh_iov iov[16];
     if (p->lent) {
         size_t lent = p->lent;
         p->lent     = 0;
+        p->wake     = true;
         p->handler->sent(p->user, lent);
         return true;
     }
+    if (!woken) return false;
     size_t count = p->handler->output(p->user, iov, 16);
     for (size_t i = 0; i < count; i++) {
         if (p->peer) append(p->peer, iov[i].p, iov[i].n);
@@ -263,11 +267,13 @@ static bool send_output(toy_pipe *p)
     return p->lent > 0;
 }
 
-static bool feed_input(toy_pipe *p)
+static bool feed_input(toy_pipe *p, bool woken)
 {
     size_t whole = 0, size;
     arrive(p);
-    if (p->closing || p->n == 0 || !p->handler->wants_input(p->user)) return false;
+    if (p->closing || p->n == 0 || (p->held && !woken)) return false;
+    p->held = !p->handler->wants_input(p->user);
+    if (p->held) return false;
     while (whole < p->n && (size = p->handler->frame_size(p->user, p->inbox + whole, p->n - whole)) != 0 && size <= p->n - whole) whole += size;
     if (whole == 0) return false;
     /* Handed over in a block of its own, so that a slice kept too long is noticed. */
@@ -277,13 +283,14 @@ static bool feed_input(toy_pipe *p)
     free(bytes);
     memmove(p->inbox, p->inbox + used, p->n + p->coming - used);
     p->n -= used;
+    p->held = used < whole;
     return used > 0;
 }
 
 static bool finish_close(toy_pipe *p)
 {
     if (!p->closing) return false;
-    if (p->flushing && send_output(p)) return true;
+    if (p->flushing && send_output(p, true)) return true;
     down(p, p->flushing ? RH_OK : RH_E_CANCELLED, "");
     return true;
 }
@@ -307,14 +314,18 @@ static bool step_pipe(toy_pipe *p)
         return p->up || p->dead;
     }
     if (finish_close(p)) return true;
-    bool busy = feed_input(p);
+    bool woken = p->wake;
+    p->wake    = false;
+    bool busy  = feed_input(p, woken);
     if (p->hung_up && !busy) down(p, RH_E_CONNECTION_LOST, "the peer closed the connection");
     if (p->dead) return true;
     if (p->dialer && toy->bytes_in >= toy->cut_after) {
         down(p, RH_E_CONNECTION_LOST, "reset by the toy");
         return true;
     }
-    return send_output(p) || busy;
+    woken   = woken || p->wake;
+    p->wake = false;
+    return send_output(p, woken) || busy || p->wake;
 }
 
 /* Tells on_down of the dead and frees them; their peers learn it in the next round. */

@@ -32,6 +32,7 @@ typedef struct toy_loop {
     size_t    corrupt_at;     /* the byte toward the dialing end that arrives changed, counted from 1; 0: none */
     uint8_t   corrupt_by;     /* in these bits */
     bool      silent;         /* bytes toward the dialing end are swallowed from now on */
+    bool      no_room;        /* nothing can be borrowed */
 
     /* What happened. */
     size_t   bytes_in; /* to dialing ends */
