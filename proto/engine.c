@@ -20,171 +20,6 @@
 /* A peer that does not answer our close within this is not going to. */
 #define CLOSE_WAIT RH_SECONDS(5)
 
-/* -- slots ------------------------------------------------------------------------------------- */
-
-void rh_pool_init(struct pool *pool)
-{
-    chain_init(&pool->rows);
-    chain_init(&pool->free);
-}
-
-static struct slot *slot_use(struct slot *slot)
-{
-    chain_remove(&slot->free);
-    slot->live = true;
-    return slot;
-}
-
-static struct slot *slot_touch(struct row *row)
-{
-    struct slot *slot = (struct slot *)(void *)(row->slots + (size_t)row->touched * row->stride);
-    slot->generation  = 0;
-    slot->text_n      = row->text_n;
-    chain_init(&slot->free);
-    if (++row->touched == row->count) chain_remove(&row->in_pool);
-    return slot_use(slot);
-}
-
-/* A short name must not take the place that was lent for a long one: the tightest that will do. */
-void *rh_pool_take(struct pool *pool, size_t text_n)
-{
-    struct slot *rested = NULL;
-    struct row  *fresh  = NULL;
-    CHAIN_EACH(node, &pool->free)
-    {
-        struct slot *slot = CHAIN_OWNER(node, struct slot, free);
-        if (slot->text_n == text_n) return slot_use(slot);
-        if (slot->text_n > text_n && (!rested || slot->text_n < rested->text_n)) rested = slot;
-    }
-    CHAIN_EACH(next, &pool->rows)
-    {
-        struct row *row = CHAIN_OWNER(next, struct row, in_pool);
-        if (row->text_n >= text_n && (!fresh || row->text_n < fresh->text_n)) fresh = row;
-    }
-    if (rested && (!fresh || rested->text_n <= fresh->text_n)) return slot_use(rested);
-    return fresh ? slot_touch(fresh) : NULL;
-}
-
-void rh_pool_give(struct pool *pool, void *p)
-{
-    struct slot *slot = p;
-    slot->live        = false;
-    slot->generation  = (uint8_t)((slot->generation + 1) & (SLOT_ALIGN - 1));
-    /* At the end: the longer a slot rests, the surer a stale handle is found out. */
-    chain_push(&pool->free, &slot->free);
-}
-
-static size_t rounded(size_t n)
-{
-    return (n + SLOT_ALIGN - 1) & ~(size_t)(SLOT_ALIGN - 1);
-}
-
-/* -- lending ----------------------------------------------------------------------------------- */
-
-static rh_engine_slots slots_filled(const rh_engine_slots *given)
-{
-    rh_engine_slots slots = *given;
-    if (slots.text == 0 || slots.text > LINK_TEXT_MAX) slots.text = LINK_TEXT_MAX;
-    return slots;
-}
-
-/* Places the rows of a loan behind it; answers how many bytes all of it takes. loan NULL: only measures. */
-static size_t loan_place(struct loan *loan, const rh_engine_slots *slots)
-{
-    struct row row[] = {
-        { .count = slots->sessions, .text_n = SESSION_TEXT, .stride = (uint32_t)rounded(sizeof(struct session) + SESSION_TEXT) },
-        { .count = slots->links, .text_n = (uint16_t)slots->text, .stride = (uint32_t)rounded(sizeof(struct link) + slots->text) },
-        { .count = slots->deliveries, .stride = (uint32_t)rounded(sizeof(struct delivery)) },
-    };
-    size_t n = rounded(sizeof *loan);
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        if (loan) row[i].slots = (uint8_t *)loan + n;
-        n += (size_t)row[i].count * row[i].stride;
-    }
-    if (loan) *loan = (struct loan){ .sessions = row[0], .links = row[1], .deliveries = row[2] };
-    return n;
-}
-
-static void row_enter(struct pool *pool, struct row *row)
-{
-    chain_init(&row->in_pool);
-    if (row->count > 0) chain_push(&pool->rows, &row->in_pool);
-}
-
-static void loan_enter(rh_engine *engine, struct loan *loan, const rh_engine_slots *slots)
-{
-    loan_place(loan, slots);
-    row_enter(&engine->sessions, &loan->sessions);
-    row_enter(&engine->links, &loan->links);
-    row_enter(&engine->deliveries, &loan->deliveries);
-    chain_init(&loan->in_engine);
-    chain_push(&engine->loans, &loan->in_engine);
-}
-
-static void *aligned(void *memory)
-{
-    return (uint8_t *)memory + (SLOT_ALIGN - (uintptr_t)memory % SLOT_ALIGN) % SLOT_ALIGN;
-}
-
-static bool slots_are_sane(const rh_engine_slots *slots)
-{
-    return slots->sessions <= 32768 && slots->links <= 65535 && slots->deliveries <= UINT32_C(1) << 24;
-}
-
-size_t rh_engine_slots_size(const rh_engine_slots *given)
-{
-    rh_engine_slots slots = slots_filled(given);
-    return slots_are_sane(&slots) ? loan_place(NULL, &slots) + SLOT_ALIGN : 0;
-}
-
-rh_status rh_engine_lend(rh_engine *engine, void *memory, size_t n, const rh_engine_slots *given)
-{
-    rh_engine_slots slots = slots_filled(given);
-    size_t          size  = rh_engine_slots_size(&slots);
-    if (memory == NULL || size == 0 || n < size) return RH_E_ARGUMENT;
-    loan_enter(engine, aligned(memory), &slots);
-    return RH_OK;
-}
-
-static bool row_rests(const struct row *row)
-{
-    for (uint32_t i = 0; i < row->touched; i++) {
-        const struct slot *slot = (const struct slot *)(const void *)(row->slots + (size_t)i * row->stride);
-        if (!chain_is_in(&slot->free)) return false;
-    }
-    return true;
-}
-
-static void row_leave(struct row *row)
-{
-    chain_remove(&row->in_pool);
-    for (uint32_t i = 0; i < row->touched; i++)
-        chain_remove(&((struct slot *)(void *)(row->slots + (size_t)i * row->stride))->free);
-}
-
-/* NULL: nothing was lent there. */
-static struct loan *loan_at(rh_engine *engine, const void *place)
-{
-    CHAIN_EACH(node, &engine->loans)
-    {
-        struct loan *loan = CHAIN_OWNER(node, struct loan, in_engine);
-        if (loan == place) return loan;
-    }
-    return NULL;
-}
-
-rh_status rh_engine_reclaim(rh_engine *engine, void *memory)
-{
-    struct loan *loan = memory ? loan_at(engine, aligned(memory)) : NULL;
-    if (loan == NULL) return RH_E_ARGUMENT;
-    if (!row_rests(&loan->sessions) || !row_rests(&loan->links) || !row_rests(&loan->deliveries)) return RH_AGAIN;
-    row_leave(&loan->sessions);
-    row_leave(&loan->links);
-    row_leave(&loan->deliveries);
-    chain_remove(&loan->in_engine);
-    return RH_OK;
-}
-
 /* -- the arena --------------------------------------------------------------------------------- */
 
 struct layout {
@@ -221,7 +56,7 @@ static bool opts_are_sane(const rh_engine_opts *opts)
 {
     if (opts->output_bytes < 4096 || opts->output_bytes > UINT32_C(1) << 30) return false;
     rh_engine_slots slots = { .sessions = opts->sessions, .links = opts->links, .deliveries = opts->deliveries };
-    if (!slots_are_sane(&slots)) return false;
+    if (!rh_slots_are_sane(&slots)) return false;
     /* Above a gigabyte the letters "AMQP" are the size of a frame. */
     bool framed = opts->max_frame_size >= MIN_MAX_FRAME_SIZE && opts->max_frame_size <= UINT32_C(1) << 30;
     return framed && opts->sasl <= RH_SASL_MSSBCBS;
@@ -250,11 +85,11 @@ static struct layout layout_of(const rh_engine_opts *opts, size_t open_n)
     /* One more than asked for: the delivery whose outcome is being told makes room for the next only afterwards. */
     struct layout l = { .open_n = open_n,
                         .counts = { .sessions = opts->sessions, .links = opts->links, .deliveries = opts->deliveries + 1, .text = LINK_TEXT_MAX } };
-    l.room  = rounded(sizeof(rh_engine));
-    l.bits  = l.room + (opts->output_lent ? 0 : rounded(rh_output_size(opts->output_bytes)));
+    l.room  = slot_rounded(sizeof(rh_engine));
+    l.bits  = l.room + (opts->output_lent ? 0 : slot_rounded(rh_output_size(opts->output_bytes)));
     l.open  = l.bits + 2 * (opts->channel_max / 8u + 1);
-    l.slots = rounded(l.open + (opts->server ? open_n : 0));
-    l.n     = l.slots + loan_place(NULL, &l.counts) + SLOT_ALIGN;
+    l.slots = slot_rounded(l.open + (opts->server ? open_n : 0));
+    l.n     = l.slots + rh_loan_size(&l.counts) + SLOT_ALIGN;
     return l;
 }
 
@@ -288,7 +123,7 @@ static void engine_place(rh_engine *engine, const rh_engine_opts *opts, const st
     memset(base + l->bits, 0, 2 * bitmap_n);
     engine->channels_used  = base + l->bits;
     engine->channels_heard = base + l->bits + bitmap_n;
-    loan_enter(engine, (struct loan *)(void *)(base + l->slots), &l->counts);
+    rh_loan_enter(engine, (struct loan *)(void *)(base + l->slots), &l->counts);
 }
 
 static void engine_options(rh_engine *engine, const rh_engine_opts *opts)
@@ -326,7 +161,7 @@ rh_engine *rh_engine_init(void *memory, size_t n, const rh_engine_opts *given, c
     struct layout l      = layout_of(&opts, open_n);
     if (memory == NULL || n < l.n || open_n == 0) return NULL;
 
-    rh_engine *engine = aligned(memory);
+    rh_engine *engine = slot_aligned(memory);
     memset(engine, 0, sizeof *engine);
     engine->handler = handler;
     engine->user    = user;

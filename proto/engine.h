@@ -14,6 +14,7 @@
 #include "proto/output.h"
 #include "proto/proto.h"
 #include "proto/serial.h"
+#include "proto/slots.h"
 
 /* [2.3] What every peer takes before open has told more. */
 #define MIN_MAX_FRAME_SIZE 512u
@@ -24,63 +25,8 @@
 /* Names are kept to answer and match attaches. The service's longest are hub (256) + group + a uuid. */
 #define LINK_NAME_MAX 512u
 
-/* A link has room for the longest name, or for a shorter one and the words of its end. */
-#define LINK_TEXT_MAX 640u
-
-/* What a session has room for of the words of its end; those of the peer are told in full unless something is lent. */
-#define SESSION_TEXT 144u
-
 /* [2.8.7] A delivery-tag has at most 32 bytes. */
 #define TAG_MAX 32u
-
-/* -- slots ------------------------------------------------------------------------------------- */
-
-/* Slots are aligned so that the low six bits of their address are free for the generation. */
-#define SLOT_ALIGN 64u
-
-struct slot {
-    struct chain free;
-    uint8_t      generation;
-    bool         live; /* its owner may still use the handle */
-    uint16_t     text_n; /* bytes behind the struct, for names and words */
-};
-
-/* Slots side by side in memory that was lent at once. They are touched when first needed: those that are not used cost
- * address space only. */
-struct row {
-    struct chain in_pool;
-    uint8_t     *slots;
-    uint32_t     stride, count, touched;
-    uint16_t     text_n;
-};
-
-struct pool {
-    struct chain rows, free;
-};
-
-/* What stands at the start of lent memory; the engine's own slots have one as well. */
-struct loan {
-    struct chain in_engine;
-    struct row   sessions, links, deliveries;
-};
-
-void  rh_pool_init(struct pool *pool);
-void *rh_pool_take(struct pool *pool, size_t text_n); /* of those with so much text the one that rested longest; NULL: all are in use */
-void  rh_pool_give(struct pool *pool, void *slot);
-
-static inline void *slot_handle(const void *slot)
-{
-    return (char *)(uintptr_t)slot + ((const struct slot *)slot)->generation;
-}
-
-/** The slot behind a handle, NULL if the handle has outlived it. */
-static inline void *slot_of(const void *handle)
-{
-    if (handle == NULL) return NULL;
-    size_t       generation = (uintptr_t)handle & (SLOT_ALIGN - 1);
-    struct slot *slot       = (struct slot *)((uintptr_t)handle - generation);
-    return slot->live && slot->generation == generation ? slot : NULL;
-}
 
 /* -- sets of small numbers: channels and handles ----------------------------------------------- */
 
