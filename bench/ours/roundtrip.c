@@ -15,6 +15,7 @@ static struct {
     double       interval_ns;
     uint64_t     target, begun, done;
     uint64_t     since;   /* paced: of the first */
+    rh_timer     pacer;
     uint64_t    *samples;
     rh_error     error;
 } world;
@@ -39,10 +40,11 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     if (sent->status != RH_OK && world.error.status == RH_OK) world.error = *sent->error;
     if (world.samples) world.samples[world.done] = now - (world.interval_ns > 0 ? intended(world.done) : world.since);
     world.done++;
-    if (world.interval_ns > 0) return;
-    world.since = now;
-    if (world.done < world.target) send_next();
-    if (world.begun == world.done) rh_loop_stop(world.loop);
+    if (world.interval_ns == 0) {
+        world.since = now;
+        if (world.done < world.target) send_next();
+    }
+    if (world.done == world.target || world.error.status) rh_loop_stop(world.loop);
 }
 
 static void on_closed(void *user, rh_producer *producer, const rh_error *error)
@@ -128,30 +130,34 @@ static const char *open_paced(const rh_order *order)
     return opened(open_with(order));
 }
 
-/* rh_time counts suspended time, the samples' clock does not: only differences go from one to the other. */
-static rh_time until_next(void)
+/* Sends what is due and comes back for the next. rh_time counts suspended time, the samples' clock does not: only differences
+ * go from one to the other. */
+static void send_due(void *user, rh_time now)
 {
-    uint64_t now = rh_lines_now(), due = intended(world.begun);
-    if (world.begun == world.target) return rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS));
-    return due <= now ? RH_NOWAIT : rh_time_after(rh_loop_now(world.loop), due - now);
+    (void)user;
+    uint64_t clock = rh_lines_now(), begun;
+    do {
+        begun = world.begun;
+        if (begun < world.target && intended(begun) <= clock) send_next();
+    } while (world.begun != begun);
+    if (world.begun == world.target || world.error.status) return;
+    /* What was not taken waits for an outcome, or for a while. */
+    uint64_t due = intended(world.begun);
+    rh_timer_set(world.loop, &world.pacer, rh_time_after(now, due > clock ? due - clock : RH_US(100)));
 }
 
 static const char *run_paced(rh_turn *turn)
 {
     begin(turn);
-    uint64_t progress = rh_lines_now(), before = 0;
+    world.pacer.fn = send_due;
+    rh_timer_set(world.loop, &world.pacer, rh_loop_now(world.loop));
     while (world.done < world.target && world.error.status == RH_OK) {
-        while (world.begun < world.target && intended(world.begun) <= rh_lines_now()) {
-            uint64_t was = world.begun;
-            send_next();
-            if (world.begun == was) break;
-        }
-        rh_status status = rh_loop_turn(world.loop, until_next());
+        uint64_t  before = world.done;
+        rh_status status = rh_loop_run(world.loop, rh_time_after(rh_loop_now(world.loop), RH_MS(RH_OURS_WAIT_MS)));
         if (status) return rh_ours_failed("loop", status, NULL);
-        if (world.done != before) progress = rh_lines_now();
-        before = world.done;
-        if (world.begun > world.done && rh_lines_now() - progress > RH_MS(RH_OURS_WAIT_MS)) return rh_lines_failed("no outcome came");
+        if (world.done == before) return rh_lines_failed("no outcome came");
     }
+    rh_timer_cancel(world.loop, &world.pacer);
     return finished(turn);
 }
 
