@@ -153,7 +153,7 @@ bench-latency: packages-bench-wire
 
 # --- all of it, and what people look at -----------------------------------------------------------
 
-BENCHES = bench-codec bench-engine bench-stream bench-latency bench-connect bench-memory
+BENCHES = bench-codec bench-engine bench-stream bench-latency bench-tls bench-connect bench-memory
 PACKAGES_bench-results = jq gnuplot-nox fonts-dejavu-core
 
 # Every part, then the goal table; plots and a RESULTS.md of this run are in $(BUILD)/bench.
