@@ -132,10 +132,11 @@ static void play(struct pair *pair)
     pair_run(pair);
 }
 
-static void trial(enum event event, size_t action, bool at_server, uint32_t times)
+/* lent: the output ring is borrowed, and so comes and goes between the calls. */
+static void trial(enum event event, size_t action, bool at_server, uint32_t times, bool lent)
 {
     struct pair *pair = PAIR(.client.sasl = RH_SASL_ANONYMOUS, .server.sasl = RH_SASL_ANONYMOUS, .client.deliveries = 32, .server.max_frame_size = 512,
-                             .client.max_frame_size = 512, .credit = 10, .half = true);
+                             .client.max_frame_size = 512, .client.output_lent = lent, .server.output_lent = lent, .credit = 10, .half = true);
     struct end *end  = at_server ? &pair->server : &pair->client;
     struct plan plan = { .event = event, .action = action, .times = times };
     const char *where = at_server ? "server" : "client";
@@ -152,6 +153,9 @@ static void trial(enum event event, size_t action, bool at_server, uint32_t time
                  event_names[event], where, sent, pair->client.count[ON_OUTCOME], pair->server.count[ON_OUTCOME]);
     cr_expect_eq(pair->client.count[ON_CLOSE], 1, "%s in on_%s of the %s", action_names[action], event_names[event], where);
     cr_expect_eq(pair->server.count[ON_CLOSE], 1, "%s in on_%s of the %s", action_names[action], event_names[event], where);
+    rh_engine_lost(pair->client.engine, NULL);
+    rh_engine_lost(pair->server.engine, NULL);
+    cr_expect_eq(pair->client.rooms + pair->server.rooms, 0, "%s in on_%s of the %s", action_names[action], event_names[event], where);
     pair_free(pair);
 }
 
@@ -160,8 +164,10 @@ Test(reentry, every_call_from_every_callback, .timeout = 120)
     for (int event = 0; event < EVENTS; event++)
         for (size_t action = 0; action < ACTIONS; action++)
             for (int at_server = 0; at_server < 2; at_server++) {
-                trial((enum event)event, action, at_server, 1);
-                trial((enum event)event, action, at_server, 100);
+                for (int lent = 0; lent < 2; lent++) {
+                    trial((enum event)event, action, at_server, 1, lent);
+                    trial((enum event)event, action, at_server, 100, lent);
+                }
             }
 }
 
