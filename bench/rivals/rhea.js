@@ -194,7 +194,11 @@ serve({
         if (!TASKS.includes(wanted.task)) throw new Cannot(`this program has no task ${wanted.task}`);
         order = wanted;
         events = events_of(order.size);
-        work = { unsettled: Math.max(UNSETTLED, 4 * order.batch), one_by_one: order.task === 'roundtrip' || order.task === 'connect', interval_ns: order.task === 'paced' ? 1e9 / order.rate : 0 };
+        work = {
+            unsettled: Math.max(UNSETTLED, 4 * order.batch),
+            one_by_one: order.task === 'roundtrip' || order.task === 'connect',
+            interval_ns: order.task === 'paced' ? 1e9 / order.rate : 0,
+        };
         if (order.task === 'decode') work.encoded = events.map(received_form);
         if (order.task === 'batch-decode') work.batch = batch_of(0, events.length);
         if (order.task === 'idle') peers_held = await Promise.all(Array.from({ length: order.events }, () => Peer.open(order)));
