@@ -147,6 +147,44 @@ static void try_everything(void *user)
     rh_loop_stop(inside->loop);
 }
 
+struct stopper {
+    rh_loop *loop;
+    size_t   asked;
+};
+
+/* Asked for output in the first half of a turn, before the loop waits. */
+static size_t stop_instead(void *user, rh_iov *iov, size_t max)
+{
+    struct stopper *stopper = user;
+    (void)iov, (void)max;
+    if (stopper->asked++) rh_loop_stop(stopper->loop);
+    return 0;
+}
+
+static void stay_up(void *user, rh_pipe *pipe) { (void)user, (void)pipe; }
+static void go_down(void *user, rh_pipe *pipe, const rh_error *error) { (void)user, (void)pipe, (void)error; }
+
+Test(loop, a_stop_leaves_no_wait_behind)
+{
+    static const rh_pipe_handler handler = { .on_up = stay_up, .output = stop_instead, .on_down = go_down };
+    for (each_backend(backend)) {
+        struct wire    wire;
+        struct stopper stopper = { .asked = 0 };
+        rh_pipe       *pipe;
+        wire_open(&wire, backend, NULL);
+        stopper.loop = wire.loop;
+        cr_assert_eq(rh_loop_dial(wire.loop, RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(wire.listener)), &handler, &stopper, &pipe), RH_OK);
+        cr_assert(wire_until(&wire, stopper.asked == 1), "it is up");
+        rh_time begun = rh_loop_now(wire.loop);
+        rh_pipe_wake(pipe);
+        cr_expect_eq(rh_loop_run(wire.loop, begun + RH_SECONDS(20)), RH_OK);
+        rh_loop_stop(wire.loop);
+        cr_expect_eq(rh_loop_run(wire.loop, begun + RH_SECONDS(20)), RH_OK);
+        cr_expect_lt(rh_loop_now(wire.loop) - begun, RH_SECONDS(10));
+        wire_close(&wire);
+    }
+}
+
 Test(loop, inside_a_callback_nothing_turns_it)
 {
     for (each_backend(backend)) {

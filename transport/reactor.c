@@ -202,7 +202,8 @@ static int sleep_until(rh_reactor *reactor, rh_time until)
 static int wait_for_work(rh_reactor *reactor, rh_time until)
 {
     int happened;
-    bool may_wait = until > reactor->now && !has_work(reactor);
+    bool is_over = reactor->is_running && reactor->is_stopping; /* what was served before the wait may have stopped the loop */
+    bool may_wait = until > reactor->now && !is_over && !has_work(reactor);
     if (may_wait && reactor->opts.spin_us && spin(reactor, spin_end(reactor, until), &happened)) return happened;
     forget_time(reactor);
     return may_wait ? sleep_until(reactor, until) : reactor->poller->ops->wait(reactor->poller, false);
@@ -257,10 +258,11 @@ static rh_status run(rh_loop *loop, rh_time until)
     rh_reactor *reactor = rh_reactor_of(loop);
     rh_status status = enter(reactor);
     if (status) return status;
+    reactor->is_running = true;
     do {
         status = turn_once(reactor, until);
     } while (status == RH_OK && !reactor->is_stopping && reactor->now < until);
-    reactor->is_stopping = false;
+    reactor->is_stopping = reactor->is_running = false;
     return leave(reactor, status);
 }
 

@@ -39,6 +39,7 @@ typedef struct rh_reactor {
     bool in_turn;
     bool is_stale; /* `now` is from before the wait */
     bool is_stopping;
+    bool is_running; /* in rh_loop_run() */
     bool is_dying;
     bool is_polled; /* a host waits on rh_loop_fd() */
 } rh_reactor;

@@ -167,9 +167,18 @@ static inline const uint8_t *get_section(const uint8_t *p, const uint8_t *end, c
     return out->end;
 }
 
+/* A body of less than 256 bytes: what the pump streams in some of its cells. */
+static const uint8_t *get_small_data(const uint8_t *p, const uint8_t *end, rh_slice *out)
+{
+    if (end - p < 5 || memcmp(p, "\x00\x53\x75\xa0", 4) != 0 || end - p - 5 < p[4]) return NULL;
+    *out = rh_slice_of(p + 5, p[4]);
+    return out->p + out->n;
+}
+
 static inline const uint8_t *get_data(const uint8_t *p, const uint8_t *end, rh_slice *out)
 {
-    if (end - p < 8 || memcmp(p, "\x00\x53\x75\xb0", 4) != 0 || (size_t)(end - p - 8) < rh_get32(p + 4)) return NULL;
+    if (end - p < 8 || memcmp(p, "\x00\x53\x75\xb0", 4) != 0) return get_small_data(p, end, out);
+    if ((size_t)(end - p - 8) < rh_get32(p + 4)) return NULL;
     *out = rh_slice_of(p + 8, rh_get32(p + 4));
     return out->p + out->n;
 }
