@@ -161,12 +161,18 @@ static size_t stop_instead(void *user, rh_iov *iov, size_t max)
     return 0;
 }
 
+static bool listens_not(void *user)
+{
+    (void)user;
+    return false;
+}
+
 static void stay_up(void *user, rh_pipe *pipe) { (void)user, (void)pipe; }
 static void go_down(void *user, rh_pipe *pipe, const rh_error *error) { (void)user, (void)pipe, (void)error; }
 
 Test(loop, a_stop_leaves_no_wait_behind)
 {
-    static const rh_pipe_handler handler = { .on_up = stay_up, .output = stop_instead, .on_down = go_down };
+    static const rh_pipe_handler handler = { .on_up = stay_up, .wants_input = listens_not, .output = stop_instead, .on_down = go_down };
     for (each_backend(backend)) {
         struct wire    wire;
         struct stopper stopper = { .asked = 0 };
