@@ -174,7 +174,7 @@ Test(loop, a_stop_leaves_no_wait_behind)
 {
     static const rh_pipe_handler handler = { .on_up = stay_up, .wants_input = listens_not, .output = stop_instead, .on_down = go_down };
     for (each_backend(backend)) {
-        struct wire    wire;
+        struct wire    wire = { .server.echoes = false };
         struct stopper stopper = { .asked = 0 };
         rh_pipe       *pipe;
         wire_open(&wire, backend, NULL);
