@@ -2,7 +2,6 @@
 
 /* What an application writes down: fields from its own struct. */
 struct filled {
-    rh_property       annotation;
     rh_property       properties[3];
     rh_message_fields fields;
 };
@@ -11,17 +10,16 @@ struct filled {
 
 static inline void fill(struct filled *to, const rh_reference_event *event)
 {
-    static const rh_slice partition_key = KEY("x-opt-partition-key");
     static const rh_slice device = KEY("device"), reading = KEY("reading"), calibrated = KEY("calibrated");
 
-    to->annotation    = (rh_property){ partition_key, { .type = RH_STRING, .bytes = event->partition_key } };
     to->properties[0] = (rh_property){ device, { .type = RH_STRING, .bytes = event->device } };
     to->properties[1] = (rh_property){ reading, { .type = RH_LONG, .i = event->reading } };
     to->properties[2] = (rh_property){ calibrated, { .type = RH_BOOL, .boolean = event->calibrated } };
     to->fields = (rh_message_fields){
         .header                     = NULL,
-        .message_annotations        = &to->annotation,
-        .message_annotation_count   = 1,
+        .partition_key              = event->partition_key,
+        .message_annotations        = NULL,
+        .message_annotation_count   = 0,
         .message_id                 = event->message_id,
         .correlation_id             = { NULL, 0 },
         .content_type               = event->content_type,

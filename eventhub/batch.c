@@ -103,11 +103,11 @@ rh_status rh_batch_add(rh_batch *batch, const rh_event_data *event)
     if (batch->state != RH_BATCH_FILLING) return RH_E_STATE;
     if (!batch->key.p && event->partition_key.p) return RH_E_CONFLICT;
 
-    rh_event_fields fields;
+    rh_message_fields fields;
     rh_status status = rh_event_fields_of(&fields, event, batch->key);
     if (status) return status;
-    status = rh_envelope_add(&batch->envelope, &fields.fields);
-    if (status == RH_E_BATCH_FULL && !fits_alone(batch, rh_message_size(&fields.fields))) return RH_E_TOO_BIG;
+    status = rh_envelope_add(&batch->envelope, &fields);
+    if (status == RH_E_BATCH_FULL && !fits_alone(batch, rh_message_size(&fields))) return RH_E_TOO_BIG;
     return status;
 }
 

@@ -1,7 +1,5 @@
 #include "eventhub/event_data.h"
 
-#define PARTITION_KEY "x-opt-partition-key"
-
 /** UTF-8 has one byte that does not continue another for each character. */
 static bool has_key_length(rh_slice key)
 {
@@ -26,48 +24,33 @@ static bool body_is(rh_body_kind kind, rh_slice body)
     return rh_value_check(body) == RH_OK;
 }
 
-static rh_status put_annotations(rh_event_fields *out, const rh_event_data *event, rh_slice key)
-{
-    out->fields.message_annotations = event->annotations;
-    out->fields.message_annotation_count = event->annotation_count;
-    if (!key.p) return RH_OK;
-    if (event->annotation_count > RH_KEYED_ANNOTATIONS_MAX) return RH_E_ARGUMENT;
-
-    out->annotations[0] = (rh_property){ rh_str(PARTITION_KEY), { .type = RH_STRING, .bytes = key } };
-    size_t n = event->annotation_count * sizeof(rh_property);
-    if (n) memcpy(out->annotations + 1, event->annotations, n);
-    out->fields.message_annotations = out->annotations;
-    out->fields.message_annotation_count = event->annotation_count + 1;
-    return RH_OK;
-}
-
-rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, rh_slice key)
+rh_status rh_event_fields_of(rh_message_fields *out, const rh_event_data *event, rh_slice key)
 {
     rh_slice own = event->partition_key;
     if (key.p && own.p && !rh_slice_equal(key, own)) return RH_E_CONFLICT;
     if (!key.p && !has_key_length(own)) return RH_E_ARGUMENT;
     if (event->message_id.n > RH_MESSAGE_ID_MAX || event->correlation_id.n > RH_MESSAGE_ID_MAX) return RH_E_ARGUMENT;
 
-    rh_message_fields *fields = &out->fields;
-    fields->header = event->amqp_header;
-    fields->message_id = event->message_id;
-    fields->correlation_id = event->correlation_id;
-    fields->content_type = event->content_type;
-    fields->properties = event->amqp_properties;
-    fields->application_properties = event->properties;
-    fields->application_property_count = event->property_count;
-    fields->body_kind = event->body_kind == RH_BODY_NONE ? RH_BODY_DATA : event->body_kind;
-    fields->body = event->body;
-    if (!fields->body.p && fields->body_kind == RH_BODY_DATA) fields->body = rh_str("");
-    if (!body_is(fields->body_kind, fields->body)) return RH_E_ARGUMENT;
-    return put_annotations(out, event, key.p ? key : own);
+    out->header = event->amqp_header;
+    out->partition_key = key.p ? key : own;
+    out->message_annotations = event->annotations;
+    out->message_annotation_count = event->annotation_count;
+    out->message_id = event->message_id;
+    out->correlation_id = event->correlation_id;
+    out->content_type = event->content_type;
+    out->properties = event->amqp_properties;
+    out->application_properties = event->properties;
+    out->application_property_count = event->property_count;
+    out->body_kind = event->body_kind == RH_BODY_NONE ? RH_BODY_DATA : event->body_kind;
+    out->body = event->body.p || out->body_kind != RH_BODY_DATA ? event->body : rh_str("");
+    return body_is(out->body_kind, out->body) ? RH_OK : RH_E_ARGUMENT;
 }
 
 size_t rh_event_data_size(const rh_event_data *event)
 {
-    rh_event_fields fields;
+    rh_message_fields fields;
     if (rh_event_fields_of(&fields, event, rh_slice_of(NULL, 0)) != RH_OK) return 0;
-    return rh_message_text_is(&fields.fields) ? rh_message_size(&fields.fields) : 0;
+    return rh_message_text_is(&fields) ? rh_message_size(&fields) : 0;
 }
 
 /* A section's descriptor, constructor, size and count; a text's constructor and length; the largest scalar. */
@@ -86,7 +69,7 @@ size_t rh_event_data_most(const rh_event_data *event)
 {
     if (event->amqp_header || event->amqp_properties) return 0;
     size_t properties = SECTION_MOST + RH_FIELDS_PROPERTIES + event->message_id.n + event->correlation_id.n + event->content_type.n + 3 * TEXT_MOST;
-    size_t key = sizeof PARTITION_KEY + event->partition_key.n + 2 * TEXT_MOST;
+    size_t key = sizeof "x-opt-partition-key" + event->partition_key.n + 2 * TEXT_MOST;
     return pairs_most(event->annotations, event->annotation_count) + key + properties + pairs_most(event->properties, event->property_count)
            + SECTION_MOST + event->body.n;
 }

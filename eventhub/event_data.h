@@ -6,20 +6,11 @@
 
 #include "eventhub/eventhub.h"
 
-/* Annotations of one's own beside a partition key are put together on the stack; senders have one or two. */
-#define RH_KEYED_ANNOTATIONS_MAX 32
-
-/** fields, and the places it points into. Not to be copied. */
-typedef struct rh_event_fields {
-    rh_message_fields fields;
-    rh_property       annotations[RH_KEYED_ANNOTATIONS_MAX + 1];
-} rh_event_fields;
-
 /**
  * key is the batch's, checked when it was made; absent: the event's own, if any. RH_E_ARGUMENT: text that is too
  * long; what is no text is found by rh_message_write(). RH_E_CONFLICT: the event names another key than its batch.
  */
-RH_NODISCARD rh_status rh_event_fields_of(rh_event_fields *out, const rh_event_data *event, rh_slice key);
+RH_NODISCARD rh_status rh_event_fields_of(rh_message_fields *out, const rh_event_data *event, rh_slice key);
 
 /**
  * No less than the encoded event takes and little more, for a part of the cost of knowing exactly. 0: the event has sections

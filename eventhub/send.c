@@ -278,10 +278,10 @@ static rh_status encode_single(rh_producer *producer, const rh_event_data *event
 static rh_status send_event(rh_producer *producer, const rh_event_data *event, rh_time deadline, void *tag, rh_send_wait *wait)
 {
     if (event->partition_key.p && producer->partition) return RH_E_CONFLICT;
-    rh_event_fields fields;
+    rh_message_fields fields;
     rh_batch *batch = NULL;
     rh_status status = rh_event_fields_of(&fields, event, rh_slice_of(NULL, 0));
-    if (!status) status = encode_single(producer, event, &fields.fields, &batch);
+    if (!status) status = encode_single(producer, event, &fields, &batch);
     if (!status) submit(producer, batch, deadline, tag, wait);
     return status;
 }

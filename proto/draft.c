@@ -75,6 +75,28 @@ static inline RH_WITHIN bool pen_value(struct pen *pen, const rh_value *value)
 
 /* -- sections -------------------------------------------------------------------------------- */
 
+/* A section that is a map, the annotations with the key of a partition before all others. */
+struct map {
+    uint8_t            key_code;
+    rh_slice           partition_key;
+    const rh_property *pairs;
+    size_t             count;
+};
+
+static inline struct map map_of(const rh_message_fields *fields, uint8_t section)
+{
+    if (section == RH_CODE_MESSAGE_ANNOTATIONS)
+        return (struct map){ 0xa3, fields->partition_key, fields->message_annotations, fields->message_annotation_count };
+    return (struct map){ 0xa1, { NULL, 0 }, fields->application_properties, fields->application_property_count };
+}
+
+/* Keys and values; more than any map may have if there are too many to count. */
+static inline uint32_t elements_of(struct map map)
+{
+    if (RH_UNLIKELY(map.count > RH_MAP_ENTRIES_MAX)) return UINT32_MAX;
+    return (uint32_t)(2 * map.count) + (map.partition_key.p ? 2 : 0);
+}
+
 static inline bool is_text(rh_type type)
 {
     return type == RH_STRING || type == RH_SYMBOL;
@@ -91,42 +113,57 @@ static RH_APART struct pen write_any_pair(rh_enc *e, struct pen pen, uint8_t key
     return pen_after(e, has_key && !is_text(pair->value.type) ? pen.seen : RH_NOT_SEEN);
 }
 
+static const char partition_key_symbol[] = "\xa3\x13x-opt-partition-key";
+
 /* A map that has no room, or more of it than one byte counts. */
-static RH_APART struct pen write_any_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code,
-                                         const rh_property *pairs, size_t count)
+static RH_APART struct pen write_any_map(rh_enc *e, struct pen pen, const rh_message_fields *fields, uint8_t section)
 {
+    struct map map = map_of(fields, section);
     e->p = pen.p;
-    if (count > RH_MAP_ENTRIES_MAX) rh_enc_fail(e, RH_E_ARGUMENT);
+    if (map.count > RH_MAP_ENTRIES_MAX) rh_enc_fail(e, RH_E_ARGUMENT);
     rh_enc_descriptor(e, section);
-    size_t map = compound_begin(e, 0xc1);
-    for (size_t i = 0; i < count && e->status == RH_OK; i++)
-        write_any_pair(e, pen_after(e, RH_NOT_SEEN), key_code, &pairs[i], false);
-    compound_end(e, map, (uint32_t)(2 * count));
+    size_t at = compound_begin(e, 0xc1);
+    if (map.partition_key.p) {
+        rh_enc_raw(e, rh_slice_of(partition_key_symbol, sizeof partition_key_symbol - 1));
+        rh_enc_string(e, map.partition_key);
+    }
+    for (size_t i = 0; i < map.count && e->status == RH_OK; i++)
+        write_any_pair(e, pen_after(e, RH_NOT_SEEN), map.key_code, &map.pairs[i], false);
+    compound_end(e, at, elements_of(map));
     return pen_after(e, RH_NOT_SEEN);
 }
 
 /* The pen wrote more bytes into a map than one byte counts. */
-static RH_APART struct pen widen_map(rh_enc *e, struct pen pen, const uint8_t *size, size_t count)
+static RH_APART struct pen widen_map(rh_enc *e, struct pen pen, const uint8_t *size, uint32_t elements)
 {
     e->p = pen.p;
-    compound_end(e, (size_t)(size - 1 - e->start), (uint32_t)(2 * count));
+    compound_end(e, (size_t)(size - 1 - e->start), elements);
     return pen_after(e, pen.seen);
 }
 
-static inline RH_WITHIN struct pen write_map(rh_enc *e, struct pen pen, uint8_t section, uint8_t key_code,
-                                             const rh_property *pairs, size_t count)
+static inline void pen_partition_key(struct pen *pen, rh_slice key)
 {
-    if (count == 0) return pen;
-    if (!pen_has_room(&pen) || RH_UNLIKELY(count > 0xff / 2))
-        return write_any_map(e, pen, section, key_code, pairs, count);
+    memcpy(pen->p, partition_key_symbol, sizeof partition_key_symbol - 1);
+    pen->p += sizeof partition_key_symbol - 1;
+    pen_text(pen, 0xa1, key);
+}
 
-    uint8_t *size = pen_section(&pen, section, 0xc1, 2 * count);
-    for (const rh_property *pair = pairs; pair != pairs + count; pair++) {
-        if (!pen_key(&pen, key_code, pair->key)) pen = write_any_pair(e, pen, key_code, pair, false);
-        else if (RH_UNLIKELY(!pen_value(&pen, &pair->value))) pen = write_any_pair(e, pen, key_code, pair, true);
+static inline RH_WITHIN struct pen write_map(rh_enc *e, struct pen pen, const rh_message_fields *fields, uint8_t section)
+{
+    struct map map      = map_of(fields, section);
+    uint32_t   elements = elements_of(map);
+    if (elements == 0) return pen;
+    if (!pen_has_room(&pen) || RH_UNLIKELY(elements > 0xff) || RH_UNLIKELY(map.partition_key.n > 0xff))
+        return write_any_map(e, pen, fields, section);
+
+    uint8_t *size = pen_section(&pen, section, 0xc1, elements);
+    if (map.partition_key.p) pen_partition_key(&pen, map.partition_key);
+    for (const rh_property *pair = map.pairs; pair != map.pairs + map.count; pair++) {
+        if (!pen_key(&pen, map.key_code, pair->key)) pen = write_any_pair(e, pen, map.key_code, pair, false);
+        else if (RH_UNLIKELY(!pen_value(&pen, &pair->value))) pen = write_any_pair(e, pen, map.key_code, pair, true);
     }
     size_t n = (size_t)(pen.p - size) - 1; /* [1.2.3] the size counts what is behind it */
-    if (RH_UNLIKELY(n > 0xff)) return widen_map(e, pen, size, count);
+    if (RH_UNLIKELY(n > 0xff)) return widen_map(e, pen, size, elements);
     *size = (uint8_t)n;
     return pen;
 }
@@ -263,7 +300,8 @@ static bool texts_are(const rh_property *properties, size_t count, bool (*key_is
 
 bool rh_message_text_is(const rh_message_fields *fields)
 {
-    return rh_utf8_is(fields->message_id) && rh_utf8_is(fields->correlation_id) && rh_ascii_is(fields->content_type)
+    return rh_utf8_is(fields->partition_key) && rh_utf8_is(fields->message_id) && rh_utf8_is(fields->correlation_id)
+           && rh_ascii_is(fields->content_type)
            && texts_are(fields->message_annotations, fields->message_annotation_count, rh_ascii_is)
            && texts_are(fields->application_properties, fields->application_property_count, rh_utf8_is);
 }
@@ -280,11 +318,9 @@ rh_status rh_message_write(rh_enc *e, const rh_message_fields *fields)
     if (fields->header) rh_amqp_header_encode(e, fields->header);
     if (fields->body.n >= 8 * 64) fetch_ahead(fields->body.p);
     struct pen pen = pen_after(e, (rh_seen){ 0 });
-    pen = write_map(e, pen, RH_CODE_MESSAGE_ANNOTATIONS, 0xa3, fields->message_annotations,
-                    fields->message_annotation_count);
+    pen = write_map(e, pen, fields, RH_CODE_MESSAGE_ANNOTATIONS);
     pen = write_properties(e, pen, fields);
-    pen = write_map(e, pen, RH_CODE_APPLICATION_PROPERTIES, 0xa1, fields->application_properties,
-                    fields->application_property_count);
+    pen = write_map(e, pen, fields, RH_CODE_APPLICATION_PROPERTIES);
     if (RH_UNLIKELY(!rh_seen_is_ascii(pen.seen)) && e->status == RH_OK && !rh_message_text_is(fields))
         rh_enc_fail(e, RH_E_ARGUMENT);
     else

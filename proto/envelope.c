@@ -9,8 +9,7 @@ rh_status rh_envelope_init(rh_envelope *envelope, void *buffer, size_t n, rh_sli
     *envelope = (rh_envelope){ .p = NULL };
     rh_enc e = rh_enc_of(buffer, n);
     if (partition_key.p) {
-        const rh_property       key    = { rh_str("x-opt-partition-key"), { .type = RH_STRING, .bytes = partition_key } };
-        const rh_message_fields fields = { .message_annotations = &key, .message_annotation_count = 1 };
+        const rh_message_fields fields = { .partition_key = partition_key };
         if (rh_message_write(&e, &fields) != RH_OK) return RH_E_BATCH_FULL;
     }
     *envelope = (rh_envelope){ .p = buffer, .used = rh_enc_size(&e), .n = n };

@@ -250,11 +250,13 @@ RH_API bool rh_map_find(rh_slice map, const char *key, rh_value *out);
  * A message to be written. Slices and arrays are lent for the call. Absent slices, NULL and zero counts leave fields
  * and sections out.
  *
- * message_id, correlation_id and content_type stand here as text, because most messages have no other properties: then
- * `properties` is NULL. Where both are given, these three are those that are written.
+ * partition_key is an annotation, x-opt-partition-key, written before the others. message_id, correlation_id and
+ * content_type stand here as text because most messages have no other properties: then `properties` is NULL. Where both
+ * are given, these three are those that are written.
  */
 typedef struct rh_message_fields {
     const rh_amqp_header     *header;
+    rh_slice                  partition_key;
     const rh_property        *message_annotations; /* symbol keys */
     size_t                    message_annotation_count;
     rh_slice                  message_id;
@@ -268,8 +270,9 @@ typedef struct rh_message_fields {
 } rh_message_fields;
 
 /**
- * Whether the text in it is what its type demands: strings, keys of application properties and the two ids UTF-8; symbols, keys
- * of annotations and the content type ASCII. What is in `header` and `properties` is the caller's promise.
+ * Whether the text in it is what its type demands: strings, keys of application properties, the partition key and the
+ * ids UTF-8; symbols, keys of annotations and the content type ASCII. What is in `header` and `properties` is the
+ * caller's promise.
  */
 RH_API bool rh_message_text_is(const rh_message_fields *fields);
 
@@ -302,7 +305,7 @@ typedef struct rh_envelope {
 
 /**
  * Starts an envelope. With a partition key (absent: none) its annotation is written; each event carries its
- * own, which the caller puts among its annotations. RH_E_BATCH_FULL: not even that fits; nothing is set then.
+ * own: rh_message_fields.partition_key. RH_E_BATCH_FULL: not even that fits; nothing is set then.
  */
 RH_API RH_NODISCARD rh_status rh_envelope_init(rh_envelope *envelope, void *buffer, size_t n, rh_slice partition_key);
 

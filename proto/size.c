@@ -32,12 +32,12 @@ static size_t value_size(const rh_value *value)
     return 0;
 }
 
-static size_t map_size(const rh_property *properties, size_t count)
+static size_t map_size(rh_slice partition_key, const rh_property *properties, size_t count)
 {
-    if (count == 0) return 0;
-    size_t n = 0;
+    if (count == 0 && !partition_key.p) return 0;
+    size_t n = partition_key.p ? variable_size(sizeof "x-opt-partition-key" - 1) + variable_size(partition_key.n) : 0;
     for (size_t i = 0; i < count; i++) n += variable_size(properties[i].key.n) + value_size(&properties[i].value);
-    return 3 + compound_size(n, 2 * count);
+    return 3 + compound_size(n, 2 * (count + (partition_key.p ? 1 : 0)));
 }
 
 static size_t number_size(rh_kind kind, const void *from)
@@ -107,8 +107,8 @@ static size_t body_size(rh_body_kind kind, rh_slice body)
 size_t rh_message_size(const rh_message_fields *fields)
 {
     return composite_size(RH_AMQP_HEADER, fields->header)
-         + map_size(fields->message_annotations, fields->message_annotation_count)
+         + map_size(fields->partition_key, fields->message_annotations, fields->message_annotation_count)
          + properties_size(fields)
-         + map_size(fields->application_properties, fields->application_property_count)
+         + map_size(rh_slice_of(NULL, 0), fields->application_properties, fields->application_property_count)
          + body_size(fields->body_kind, fields->body);
 }

@@ -164,10 +164,10 @@ Test(event, comes_out_as_it_went_in)
         .annotations = &annotation, .annotation_count = 1, .amqp_properties = &all,
     };
     uint8_t bytes[1000];
-    rh_event_fields fields;
+    rh_message_fields fields;
     rh_enc e = rh_enc_of(bytes, sizeof bytes);
     cr_assert_eq(rh_event_fields_of(&fields, &data, rh_slice_of(NULL, 0)), RH_OK);
-    cr_assert_eq(rh_message_write(&e, &fields.fields), RH_OK);
+    cr_assert_eq(rh_message_write(&e, &fields), RH_OK);
     cr_expect_eq(rh_enc_size(&e), rh_event_data_size(&data));
 
     rh_event event = event_of(rh_enc_written(&e));

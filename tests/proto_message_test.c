@@ -348,6 +348,7 @@ static void draft_message(struct draft *draft)
         .application_property_count = dice(2) ? some_pairs(draft->application) : 0,
         .body_kind = kind,
     };
+    if (dice(2)) draft->fields.partition_key = some_text();
     if (dice(2)) draft->fields.message_id = some_text();
     if (dice(3) == 0) draft->fields.correlation_id = some_text();
     if (dice(2)) draft->fields.content_type = some_text();
@@ -356,10 +357,15 @@ static void draft_message(struct draft *draft)
     if (kind == RH_BODY_SEQUENCE && dice(4)) draft->fields.body = BYTES(list);
 }
 
-static void expect_pairs(rh_slice map, const rh_property *pairs, size_t count)
+static void expect_pairs(rh_slice map, rh_slice partition_key, const rh_property *pairs, size_t count)
 {
     rh_dec      items = rh_map_open(map);
     rh_property found;
+    if (partition_key.p) {
+        cr_assert(rh_map_next(&items, &found));
+        cr_expect(rh_slice_is(found.key, "x-opt-partition-key") && found.value.type == RH_STRING);
+        cr_expect(rh_slice_equal(found.value.bytes, partition_key));
+    }
     for (size_t i = 0; i < count; i++) {
         cr_assert(rh_map_next(&items, &found));
         cr_expect(rh_slice_equal(found.key, pairs[i].key));
@@ -414,8 +420,8 @@ Test(write, the_size_told_before_is_the_size_written_and_all_of_it_is_read_again
 
         rh_message message;
         cr_assert_eq(rh_message_view(rh_slice_of(bytes, size), &message), RH_OK);
-        expect_pairs(message.message_annotations, fields->message_annotations, fields->message_annotation_count);
-        expect_pairs(message.application_properties, fields->application_properties, fields->application_property_count);
+        expect_pairs(message.message_annotations, fields->partition_key, fields->message_annotations, fields->message_annotation_count);
+        expect_pairs(message.application_properties, rh_slice_of(NULL, 0), fields->application_properties, fields->application_property_count);
         cr_expect_eq(message.body_kind, fields->body_kind);
         if (fields->body.p) cr_expect(rh_slice_equal(message.body, fields->body));
         cr_expect_eq(message.header.p != NULL, fields->header != NULL);
@@ -440,7 +446,7 @@ Test(write, text_that_is_none_is_refused_wherever_it_stands)
             rh_property       key    = { wrong, { .type = RH_LONG, .i = 1 } }, string = { rh_str("k"), { .type = RH_STRING, .bytes = wrong } },
                               symbol = { rh_str("k"), { .type = RH_SYMBOL, .bytes = wrong } };
             rh_message_fields rows[] = {
-                { .message_id = wrong }, { .correlation_id = wrong }, { .content_type = wrong },
+                { .partition_key = wrong }, { .message_id = wrong }, { .correlation_id = wrong }, { .content_type = wrong },
                 { .application_properties = &key, .application_property_count = 1 },
                 { .application_properties = &string, .application_property_count = 1 },
                 { .application_properties = &symbol, .application_property_count = 1 },
@@ -462,7 +468,7 @@ Test(write, letters_beyond_ascii_are_text_but_not_in_symbols)
     uint8_t           bytes[256];
     rh_slice          umlaut = rh_str("gr\xc3\xbc\xc3\x9f" "e aus dem s\xc3\xbc" "den");
     rh_property       key    = { umlaut, { .type = RH_STRING, .bytes = umlaut } };
-    rh_message_fields good   = { .message_id = umlaut, .correlation_id = umlaut, .application_properties = &key, .application_property_count = 1 },
+    rh_message_fields good   = { .partition_key = umlaut, .message_id = umlaut, .correlation_id = umlaut, .application_properties = &key, .application_property_count = 1 },
                       type   = { .content_type = umlaut },
                       symbol = { .message_annotations = &key, .message_annotation_count = 1 };
     rh_enc            e      = rh_enc_of(bytes, sizeof bytes);
