@@ -103,6 +103,13 @@ static void end_as_told(rh_producer *producer)
     rh_sends_end(producer, &why);
 }
 
+/* The engine's slot of what is being told is free when its callback is over, and nobody else tells of that. */
+static void go_after_this(rh_producer *producer)
+{
+    rh_link *link = producer->down ? NULL : rh_attachment_link(&producer->attachment);
+    if (link && producer->next_to_go && rh_link_credit_left(link)) rh_producer_arm(producer, 0);
+}
+
 void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_outcome *outcome)
 {
     rh_send *send = rh_delivery_user(delivery);
@@ -111,6 +118,7 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
     rh_batch_unlend(send->batch);
     if (send->state == RH_SEND_LATE) {
         free_slot(producer, send);
+        go_after_this(producer);
         rh_producer_refresh(producer);
         return;
     }
@@ -125,6 +133,7 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
     }
     if (producer->down) end_as_told(producer);
     else rh_sends_go(producer);
+    go_after_this(producer);
     after(producer);
 }
 

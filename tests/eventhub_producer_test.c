@@ -10,6 +10,7 @@ static struct story {
     size_t tag[64];
     rh_error last, closed;
     bool destroy_in_sent, destroy_in_closed, again, keep;
+    size_t next; /* not 0: the tag of an event to send in on_sent */
     rh_batch *batch;
 } story;
 
@@ -35,6 +36,10 @@ static void on_sent(void *user, rh_producer *p, const rh_sent *sent)
     if (story.again) {
         story.again = false;
         cr_expect_eq(rh_producer_send(p, sent->batch, 0, sent->tag), RH_OK);
+    }
+    if (story.next) {
+        cr_expect_eq(rh_producer_send_event(p, &(rh_event_data){ .body = rh_str("next") }, 0, (void *)story.next), RH_OK);
+        story.next = 0;
     }
     if (story.destroy_in_sent) {
         rh_producer_destroy(p);
@@ -323,6 +328,44 @@ Test(producer, ends_a_send_without_an_answer_as_unknown_and_goes_on)
     toy_loop_pass(&w.toy, 1);
     cr_expect_eq(story.sents, 2);
     cr_expect_eq(story.sent[1], RH_OK);
+    close_all();
+}
+
+Test(producer, a_send_behind_the_one_that_is_told_leaves_without_waiting_for_others)
+{
+    open_up(RH_PRODUCER_OPTS(.partition = "3", .in_flight = 2));
+    w.service.keep_deliveries = true;
+    cr_assert_eq(send_one(0, 1), RH_OK);
+    toy_loop_pass(&w.toy, 2);
+    for (unsigned tag = 1; tag < 3; tag++) cr_assert_eq(send_one(tag, 30), RH_OK);
+    toy_loop_pass(&w.toy, 1);
+    cr_assert_eq(w.service.deliveries, 3, "all slots of the engine are taken");
+    cr_assert_eq(rh_link_settle(w.service.events, 1, 1, RH_ACCEPTED, NULL, NULL), RH_OK);
+    toy_service_wake(&w.service);
+    story.next = 3;
+    cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(10))), RH_OK);
+    cr_expect_eq(w.service.deliveries, 4);
+    close_all();
+}
+
+Test(producer, a_send_behind_late_ones_leaves_as_soon_as_their_outcome_comes)
+{
+    open_up(RH_PRODUCER_OPTS(.partition = "3"));
+    w.service.keep_deliveries = true;
+    for (unsigned late = 0; late < 3; late++) {
+        cr_assert_eq(send_one(late, 1), RH_OK);
+        toy_loop_pass(&w.toy, 2);
+        cr_assert_eq(story.sents, late + 1);
+    }
+    cr_assert_eq(send_one(3, 30), RH_OK);
+    toy_loop_pass(&w.toy, 1);
+    cr_expect_eq(w.service.deliveries, 2);
+    w.service.keep_deliveries = false;
+    cr_assert_eq(rh_link_settle(w.service.events, 0, 100, RH_ACCEPTED, NULL, NULL), RH_OK);
+    toy_service_wake(&w.service);
+    cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(10))), RH_OK);
+    cr_assert_eq(story.sents, 4);
+    cr_expect_eq(story.sent[3], RH_OK);
     close_all();
 }
 
