@@ -102,20 +102,9 @@ static void connect_socket(rh_poller *poller, rh_socket *socket)
     update(poller, socket);
 }
 
-static ssize_t send_now(rh_poller *poller, rh_socket *socket)
-{
-    ssize_t n;
-    do {
-        poller->stats->enters++;
-        n = sendmsg(socket->fd, &socket->message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0) return n;
-    return errno == EWOULDBLOCK ? 0 : -errno;
-}
-
 static ssize_t send_socket(rh_poller *poller, rh_socket *socket)
 {
-    ssize_t n = send_now(poller, socket);
+    ssize_t n = rh_socket_send_now(socket);
     if (n != 0) return n;
     socket->in_flight |= SENDING;
     update(poller, socket);
@@ -141,7 +130,7 @@ static void connected(rh_poller *poller, rh_socket *socket)
 
 static void writable(rh_poller *poller, rh_socket *socket)
 {
-    ssize_t n = send_now(poller, socket);
+    ssize_t n = rh_socket_send_now(socket);
     if (n == 0) return;
     socket->in_flight &= ~(unsigned)SENDING;
     socket->events->on_send(socket, n);

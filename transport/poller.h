@@ -83,6 +83,9 @@ void    rh_socket_watch(rh_socket *socket, unsigned poll_events);
 void    rh_socket_connect(rh_socket *socket, const struct sockaddr *address, socklen_t n);
 ssize_t rh_socket_send(rh_socket *socket, const rh_iov *iov, size_t count);
 
+/** From a poller: sends socket->message without waiting. Answers bytes gone, 0: there is no room, or -errno. */
+ssize_t rh_socket_send_now(rh_socket *socket);
+
 /** No callback but on_closed comes any more, and that from rh_poller_reap(). */
 void rh_socket_close(rh_socket *socket);
 

@@ -141,19 +141,9 @@ static void connect_socket(rh_poller *poller, rh_socket *socket)
  * Tried at once, outside the ring: what the socket has room for needs no completion, which would end the wait that this
  * turn is about to begin, and a message on its way is not held up by other completions. The ring is for what has to wait.
  */
-static ssize_t send_now(rh_socket *socket)
-{
-    ssize_t n;
-    do {
-        n = sendmsg(socket->fd, &socket->message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : errno == EWOULDBLOCK ? 0 : -errno;
-}
-
 static ssize_t send_socket(rh_poller *poller, rh_socket *socket)
 {
-    poller->stats->enters++;
-    ssize_t n = send_now(socket);
+    ssize_t n = rh_socket_send_now(socket);
     if (n != 0) return n;
     struct io_uring_sqe *entry = next_entry(ring_of(poller), socket, SEND);
     /* The kernel goes on by itself after a partial send: one completion for all of it. */
