@@ -149,7 +149,7 @@ $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/tests/event_lines
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests

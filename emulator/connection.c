@@ -123,16 +123,40 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     }
 }
 
+/* The loop lends what frames are written to: a client that says nothing costs no ring. */
+static void *on_room(void *user, rh_engine *engine, size_t n)
+{
+    rh_emu_connection *connection = user;
+    (void)engine;
+    connection->room   = rh_loop_borrow(connection->emulator->loop, n);
+    connection->room_n = n;
+    return connection->room;
+}
+
+static void give_room_back(rh_emu_connection *connection)
+{
+    rh_loop_give_back(connection->emulator->loop, connection->room, connection->room_n);
+    connection->room = NULL;
+}
+
+static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
+{
+    (void)engine, (void)room, (void)n;
+    give_room_back(user);
+}
+
 static const rh_engine_handler engine_handler = {
-    .on_sasl     = on_sasl,
-    .on_open     = on_open,
-    .on_attach   = on_attach,
-    .on_detach   = on_detach,
-    .on_credit   = on_credit,
-    .on_gather   = on_gather,
-    .on_delivery = on_delivery,
-    .on_outcome  = on_outcome,
-    .on_close    = on_close,
+    .on_sasl      = on_sasl,
+    .on_open      = on_open,
+    .on_attach    = on_attach,
+    .on_detach    = on_detach,
+    .on_credit    = on_credit,
+    .on_gather    = on_gather,
+    .on_delivery  = on_delivery,
+    .on_outcome   = on_outcome,
+    .on_close     = on_close,
+    .on_room      = on_room,
+    .on_room_back = on_room_back,
 };
 
 /* -- the engine's clock ----------------------------------------------------------------------- */
@@ -233,6 +257,7 @@ static void destroy(rh_emu_connection *connection)
     if (connection->next) connection->next->link_to_this = connection->link_to_this;
     emulator->connection_count--;
     atomic_fetch_sub_explicit(&emulator->counters.connections_open, 1, memory_order_relaxed);
+    give_room_back(connection);
     if (connection->arena) rh_emu_free(emulator, connection->arena, connection->arena_n);
     rh_emu_free(emulator, connection, sizeof *connection);
     rh_emu_namespace_let_go(emulator);
@@ -278,6 +303,7 @@ static bool make_engine(rh_emu_connection *connection)
         .links            = LINKS,
         .deliveries       = DELIVERIES,
         .output_bytes     = OUTPUT_BYTES,
+        .output_lent      = true,
         .sasl             = RH_SASL_ANONYMOUS, /* a server that speaks SASL offers all four */
     };
     connection->arena_n = rh_engine_size(&opts);

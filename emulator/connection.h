@@ -48,6 +48,8 @@ struct rh_emu_connection {
     rh_engine         *engine;
     void              *arena;
     size_t             arena_n;
+    void              *room; /* of the loop, while the engine writes frames there */
+    size_t             room_n;
     rh_emu_link       *links;
     rh_emu_token      *tokens;
     uint32_t           token_count;

@@ -68,6 +68,7 @@ echo "the house"
 part walls 60 tests/walls.sh
 part instructions_gate 60 tests/instructions_test.sh
 part bench_results 30 tests/bench_results.sh
+part bench_tools 60 tests/bench_tools.sh
 [ "$job" = check ] || . tests/everything.sh
 
 echo "$passed passed, $failed failed"
