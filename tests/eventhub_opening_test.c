@@ -142,7 +142,7 @@ static void note_open(void *user, rh_consumer *consumer, rh_consumer_state state
 Test(opening, of_many_consumers_takes_no_longer_than_of_one)
 {
     rh_consumer *consumers[40];
-    char partition[40][4];
+    char partition[40][12];
     unsigned opens = 0;
     world_open(&w, NULL);
     w.toy.distance = RH_MS(500);
