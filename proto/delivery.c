@@ -117,7 +117,7 @@ rh_status rh_link_send(rh_link *handle, const rh_transfer *transfer, rh_delivery
 {
     struct link *link = slot_of(handle);
     if (link == NULL || !sends(link)) return RH_E_STATE;
-    if (rh_link_usable(link) == 0) return RH_AGAIN;
+    if (link->credit <= link->queued) return RH_AGAIN;
     rh_engine       *engine = link_engine(link);
     struct delivery *d      = rh_pool_take(&engine->deliveries, 0);
     if (d == NULL) return RH_AGAIN;

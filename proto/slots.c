@@ -26,16 +26,15 @@ static struct slot *slot_touch(struct row *row)
     return slot_use(slot);
 }
 
-/* A short name must not take the place that was lent for a long one: the tightest that will do. */
-void *rh_pool_take(struct pool *pool, size_t text_n)
+/* A short name must not take the place that was lent for a long one. */
+static void *take_tightest(struct pool *pool, size_t text_n)
 {
     struct slot *rested = NULL;
     struct row  *fresh  = NULL;
     CHAIN_EACH(node, &pool->free)
     {
         struct slot *slot = CHAIN_OWNER(node, struct slot, free);
-        if (slot->text_n == text_n) return slot_use(slot);
-        if (slot->text_n > text_n && (!rested || slot->text_n < rested->text_n)) rested = slot;
+        if (slot->text_n >= text_n && (!rested || slot->text_n < rested->text_n)) rested = slot;
     }
     CHAIN_EACH(next, &pool->rows)
     {
@@ -44,6 +43,14 @@ void *rh_pool_take(struct pool *pool, size_t text_n)
     }
     if (rested && (!fresh || rested->text_n <= fresh->text_n)) return slot_use(rested);
     return fresh ? slot_touch(fresh) : NULL;
+}
+
+void *rh_pool_take(struct pool *pool, size_t text_n)
+{
+    struct slot *first = CHAIN_OWNER(pool->free.next, struct slot, free);
+    /* Deliveries and sessions are all alike. */
+    bool fits = !chain_is_empty(&pool->free) && first->text_n == text_n;
+    return RH_LIKELY(fits) ? slot_use(first) : take_tightest(pool, text_n);
 }
 
 void rh_pool_give(struct pool *pool, void *p)
