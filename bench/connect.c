@@ -21,11 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NEAR_MS 20
-#define FAR_MS  40
+/* Linux acknowledges late by up to 40 ms; whoever waits for that, because he did not ask for TCP_NODELAY, waits for it at both of
+ * these alike. At smaller distances the wait would hide in one and not in the other, and bend the slope. */
+#define NEAR_MS 40
+#define FAR_MS  80
 
-/* Connections at each distance, a round; the quicker one counts. */
-#define TIMES  2
+/* Connections at each distance, a round; the quickest one counts. */
+#define TIMES  1
 #define ROUNDS 3
 
 extern char **environ;
@@ -142,6 +144,7 @@ static double round_trips(void *user)
 {
     struct row *row = user;
     const struct proxy *proxy = row->tls ? &secure : &plain;
+    if (!row->runner) (void)bare_ms(proxy->near); /* the processes between have slept */
     double near = row->runner ? contender_ms(row, proxy->near) : bare_ms(proxy->near);
     double far  = row->contender->missing ? NAN : row->runner ? contender_ms(row, proxy->far) : bare_ms(proxy->far);
     row->also[0] = far;
@@ -198,7 +201,7 @@ int main(int argc, char **argv)
     }
     start_crew();
     rh_report report = {
-        .name = "connect", .unit = "round_trips", .also = { "ms_at_40_ms" }, .contenders = contenders, .count = fill_rows(), .rounds = ROUNDS,
+        .name = "connect", .unit = "round_trips", .also = { "ms_at_80_ms" }, .contenders = contenders, .count = fill_rows(), .rounds = ROUNDS,
     };
     rh_rounds_run(&report);
     rh_rounds_print(&report);
