@@ -318,7 +318,7 @@ static bool keep(rh_null_peer *peer, const uint8_t *p, size_t n)
         peer->tail      = larger;
         peer->tail_size = n;
     }
-    memcpy(peer->tail, p, n);
+    if (n) memcpy(peer->tail, p, n);
     peer->tail_n = n;
     return true;
 }
