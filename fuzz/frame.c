@@ -178,6 +178,29 @@ static void check_message(rh_slice bytes, bool is_inner)
     REQUIRE(again.body_kind == message.body_kind && rh_slice_equal(again.body, message.body));
 }
 
+/* Whatever stands where text should: it is written, in exactly its size, if and only if it is text. */
+static void check_write(rh_slice bytes)
+{
+    rh_message  message;
+    rh_property pairs[16];
+    size_t      count, third = bytes.n / 3;
+    if (rh_message_view(bytes, &message) != RH_OK) message = (rh_message){ .body_kind = RH_BODY_NONE };
+    rh_status status = rh_map_read(message.application_properties, pairs, 16, &count);
+    (void)status; /* those that were read will do */
+    const rh_message_fields fields = {
+        .partition_key = rh_slice_of(bytes.p, third), .message_id = rh_slice_of(bytes.p + third, third),
+        .content_type = rh_slice_of(bytes.p + 2 * third, bytes.n % 7 <= third ? bytes.n % 7 : 0),
+        .application_properties = pairs, .application_property_count = count,
+        .body_kind = RH_BODY_DATA, .body = message.body_kind == RH_BODY_DATA ? message.body : bytes,
+    };
+    size_t size = rh_message_size(&fields);
+    for (size_t room = size; room <= size + 600; room += 600) {
+        rh_enc e = rh_enc_of(out[2], room);
+        REQUIRE(rh_message_write(&e, &fields) == (rh_message_text_is(&fields) ? RH_OK : RH_E_ARGUMENT));
+        REQUIRE(e.status != RH_OK || rh_enc_size(&e) == size);
+    }
+}
+
 static void check_body(rh_slice body)
 {
     rh_dec          d  = rh_dec_of(body);
@@ -187,6 +210,7 @@ static void check_body(rh_slice body)
     check_list(RH_AMQP_TRANSFER, body);
     check_message(body, false);
     check_batch(body);
+    check_write(body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

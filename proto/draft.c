@@ -158,7 +158,8 @@ static inline RH_WITHIN struct pen write_map(rh_enc *e, struct pen pen, const rh
 
     uint8_t *size = pen_section(&pen, section, 0xc1, elements);
     if (map.partition_key.p) pen_partition_key(&pen, map.partition_key);
-    for (const rh_property *pair = map.pairs; pair != map.pairs + map.count; pair++) {
+    const rh_property *pair = map.pairs;
+    for (size_t left = map.count; left > 0; left--, pair++) {
         if (!pen_key(&pen, map.key_code, pair->key)) pen = write_any_pair(e, pen, map.key_code, pair, false);
         else if (RH_UNLIKELY(!pen_value(&pen, &pair->value))) pen = write_any_pair(e, pen, map.key_code, pair, true);
     }
