@@ -263,13 +263,15 @@ static rh_consumer *make(rh_client *client, const rh_consumer_opts *opts)
         .client = client, .loop = rh_client_loop(client), .allocator = *allocator, .handler = opts->handler, .user = opts->user,
         .position = opts->position, .has_owner_level = opts->has_owner_level, .owner_level = opts->owner_level,
         .prefetch = opts->prefetch, .event_bytes = opts->event_bytes, .track_last_enqueued = opts->track_last_enqueued,
-        .memory = n,
+        .memory = n, .keeps = opts->keep_memory,
     };
     consumer->timer.fn = rh_consumer_on_look;
     consumer->timer.user = consumer;
     rh_cells_init(&consumer->cells, pool_bytes(opts), &consumer->allocator);
     lay_out(consumer, opts);
-    return consumer;
+    if (!consumer->keeps || rh_consumer_furnish(consumer)) return consumer;
+    free_block(consumer);
+    return NULL;
 }
 
 static rh_status open_until(rh_client *client, const rh_consumer_opts *given, rh_time deadline, bool quiet, rh_consumer **out)

@@ -39,6 +39,7 @@ struct rh_consumer {
     uint32_t          inside; /* callbacks of ours on the stack: the block may not go */
     bool has_owner_level, track_last_enqueued;
     bool settled;   /* open, or will never be */
+    bool keeps;     /* the pool never rests */
     bool quiet;     /* somebody waits for the opening and hears of it by a return value */
     bool stirred;   /* an event came, or the end */
     bool over;      /* STOLEN or CLOSED was reached */

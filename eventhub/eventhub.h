@@ -239,7 +239,8 @@ RH_API const rh_condition *rh_condition_at(size_t index);
  *
  * Rest: when nothing of the block is in use and nothing was taken or given for 0.75 to 1.5 seconds, the block goes back to the
  * allocator, and the next event asks for it again (RH_E_MEMORY when there is none). So nothing on the way of an event
- * allocates while events come at least that often (inside libssl excepted). A full block answers RH_AGAIN.
+ * allocates while events come at least that often, or ever with keep_memory (inside libssl excepted). A full block answers
+ * RH_AGAIN.
  * Memory that was never touched stays the operating system's.
  */
 typedef struct rh_producer rh_producer;
@@ -334,6 +335,7 @@ typedef struct rh_producer_opts {
     const char *name;        /* of this producer, shown in the service's errors; default: random */
     rh_producer_handler handler;
     void       *user;
+    bool        keep_memory; /* asked for at open and kept until destroy: for events that are seldom and must not wait for it */
 } rh_producer_opts;
 
 #define RH_PRODUCER_OPTS(...) (&(rh_producer_opts){ .size = sizeof(rh_producer_opts), __VA_ARGS__ })
@@ -538,6 +540,7 @@ typedef struct rh_consumer_opts {
     bool        track_last_enqueued;
     rh_consumer_handler handler;
     void       *user;
+    bool        keep_memory; /* asked for at open and kept until destroy */
 } rh_consumer_opts;
 
 #define RH_CONSUMER_OPTS(...) (&(rh_consumer_opts){ .size = sizeof(rh_consumer_opts), __VA_ARGS__ })

@@ -76,7 +76,7 @@ void rh_producer_arm(rh_producer *producer, rh_time at)
 
 void rh_producer_look_later(rh_producer *producer)
 {
-    if (producer->look != RH_TIME_NEVER) return;
+    if (producer->look != RH_TIME_NEVER || producer->keeps) return;
     producer->look = rh_time_after(rh_loop_now(producer->loop), RH_CELLS_REST);
     rh_producer_arm(producer, producer->look);
 }
@@ -242,13 +242,15 @@ static rh_producer *make(rh_client *client, const rh_producer_opts *opts)
     *producer = (rh_producer){
         .client = client, .loop = rh_client_loop(client), .allocator = *allocator, .handler = opts->handler, .user = opts->user,
         .batch_bytes = opts->batch_bytes, .in_flight = opts->in_flight, .memory = n, .armed = RH_TIME_NEVER, .idle = true,
-        .look = RH_TIME_NEVER,
+        .look = RH_TIME_NEVER, .keeps = opts->keep_memory,
     };
     producer->timer.fn = on_timer;
     producer->timer.user = producer;
     rh_cells_init(&producer->cells, pool_bytes(opts), &producer->allocator);
     lay_out(producer, opts);
-    return producer;
+    if (!producer->keeps || rh_cells_furnish(&producer->cells)) return producer;
+    free_block(producer);
+    return NULL;
 }
 
 static rh_status open_until(rh_client *client, const rh_producer_opts *given, rh_time deadline, bool quiet, rh_producer **out)

@@ -66,6 +66,7 @@ struct rh_producer {
 
     uint32_t inside;    /* callbacks of ours on the stack: the block may not go */
     bool     settled;   /* open, or will never be */
+    bool     keeps;     /* the batches' memory never rests */
     bool     quiet;     /* somebody waits for the opening and hears of it by a return value */
     bool     wants;     /* a RH_AGAIN was answered: on_ready is owed */
     bool     roomy;     /* something came back since then */

@@ -16,7 +16,7 @@ bool rh_consumer_furnish(rh_consumer *consumer)
 
 void rh_consumer_look_later(rh_consumer *consumer)
 {
-    if (consumer->timer.is_set || consumer->destroyed) return;
+    if (consumer->timer.is_set || consumer->destroyed || consumer->keeps) return;
     rh_timer_set(consumer->loop, &consumer->timer, rh_time_after(rh_loop_now(consumer->loop), RH_CELLS_REST));
 }
 

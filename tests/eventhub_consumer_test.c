@@ -310,6 +310,22 @@ Test(consumer, holds_no_pool_before_its_first_need_and_two_seconds_after_its_las
     close_all();
 }
 
+Test(consumer, that_is_told_to_keep_its_memory_asks_for_it_at_open_only)
+{
+    rh_consumer *poor;
+    open_with(RH_CONSUMER_OPTS(.partition = "0", .keep_memory = true), false);
+    size_t open = w.toy.bytes_allocated;
+    cr_expect_gt(open, 4 * 1024 * 1024);
+    w.toy.fail_from = 1024 * 1024;
+    for (int64_t i = 0; i < 3; i++) {
+        keep_some(10 * i, 10);
+        toy_loop_pass(&w.toy, 5);
+        cr_expect_eq(w.toy.bytes_allocated, open);
+    }
+    cr_expect_eq(rh_consumer_open(w.client, RH_CONSUMER_OPTS(.partition = "1", .keep_memory = true), &poor), RH_E_MEMORY);
+    close_all();
+}
+
 Test(consumer, keeps_its_gather_buffer_while_an_event_is_half_there)
 {
     open_with(RH_CONSUMER_OPTS(.partition = "0"), false);

@@ -273,6 +273,23 @@ Test(producer, holds_no_batch_memory_before_its_first_send_and_two_seconds_after
     close_all();
 }
 
+Test(producer, that_is_told_to_keep_its_memory_asks_for_it_at_open_only)
+{
+    rh_producer *poor;
+    open_up(RH_PRODUCER_OPTS(.keep_memory = true));
+    size_t open = w.toy.bytes_allocated;
+    cr_expect_gt(open, 3 * 1024 * 1024);
+    w.toy.fail_from = 1024 * 1024;
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(send_one(1, 5), RH_OK);
+        toy_loop_pass(&w.toy, 5);
+        cr_expect_eq(w.toy.bytes_allocated, open);
+    }
+    cr_expect_eq(story.sents, 3);
+    cr_expect_eq(rh_producer_open(w.client, RH_PRODUCER_OPTS(.keep_memory = true), &poor), RH_E_MEMORY);
+    close_all();
+}
+
 Test(producer, keeps_the_memory_of_a_batch_that_somebody_fills_slowly)
 {
     open_up(RH_PRODUCER_OPTS());
