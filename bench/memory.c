@@ -4,6 +4,9 @@
  * Of every contender there are four processes: with one and with many connections, plain and over TLS. What many hold
  * beyond what one holds, by connection, is the figure: what a program or a loop costs once is not in it. Each connection has its
  * session, its `$cbs` pair where the contender has such a thing, and one sender that is open and has nothing to do.
+ *
+ * Pages come first, for they tell of everybody; what malloc gave is less than half of the story of a language that has a
+ * heap of its own.
  */
 #include "bench/crew.h"
 #include "bench/footprint.h"
@@ -21,7 +24,7 @@
 
 /* Whoever gives memory back when idle has this long for it, here and after the burst. */
 #define REST_SECONDS  2
-#define WATCH_SECONDS 5
+#define WATCH_SECONDS 4
 
 #define BURST_BYTES (1024u * 1024)
 
@@ -88,21 +91,25 @@ static void look(struct process *all, int moment)
 /* Last, when nobody waits for anything any more that came with opening. */
 static void watch_wakes(struct process *all)
 {
+    double since[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) since[i] = all[i].is_open ? rh_footprint_of(all[i].runner.child.pid, -1).wakes : NAN;
     rest(WATCH_SECONDS);
     for (int i = 0; i < PROCESSES; i++) {
-        double since       = all[i].at[BURST].wakes;
-        all[i].wakes_per_s = all[i].is_open ? (rh_footprint_of(all[i].runner.child.pid, -1).wakes - since) / WATCH_SECONDS : NAN;
+        all[i].wakes_per_s = all[i].is_open ? (rh_footprint_of(all[i].runner.child.pid, -1).wakes - since[i]) / WATCH_SECONDS : NAN;
     }
 }
 
 /* Everybody sends a mebibyte on each connection; who does not do that says so. */
 static void burst(struct process *all)
 {
+    bool has_burst = false;
     for (int i = 0; i < PROCESSES; i++) {
         rh_run run;
         bool   sent      = all[i].is_open && rh_runner_run(&all[i].runner, 1, NULL, &run);
         all[i].has_burst = sent && run.bytes > 0;
+        has_burst |= all[i].has_burst;
     }
+    if (!has_burst) return;
     rest(REST_SECONDS);
     look(all, BURST);
 }
@@ -121,10 +128,12 @@ static void measure_member(const rh_member *member, struct process *all)
     }
     /* Who cannot be started once is not tried again. */
     for (int i = 1; i < PROCESSES && !started; i++) memcpy(all[i].runner.words, all[0].runner.words, sizeof all[i].runner.words);
-    rest(REST_SECONDS);
-    look(all, IDLE);
-    burst(all);
-    watch_wakes(all);
+    if (all[ONE].is_open) {
+        rest(REST_SECONDS);
+        look(all, IDLE);
+        burst(all);
+        watch_wakes(all);
+    }
     for (int i = 0; i < PROCESSES; i++) {
         (void)rh_runner_quit(&all[i].runner);
         if (all[i].heap > 0) {
@@ -138,11 +147,11 @@ static void measure_member(const rh_member *member, struct process *all)
 
 static double slope(double one, double all) { return (all - one) / (MANY - 1); }
 
-static double heap_of(void *user)
+static double pages_of(void *user)
 {
     struct row *row = user;
-    row->also[0]    = slope(row->one->at[row->moment].pages, row->all->at[row->moment].pages);
-    return slope(row->one->at[row->moment].heap, row->all->at[row->moment].heap);
+    row->also[0]    = slope(row->one->at[row->moment].heap, row->all->at[row->moment].heap);
+    return slope(row->one->at[row->moment].pages, row->all->at[row->moment].pages);
 }
 
 static const char *why_missing(const struct row *row)
@@ -164,7 +173,7 @@ static size_t fill_rows(void)
             rh_contender         *to  = &contenders[count];
             rows[count] = (struct row){ .one = &all[t & 1 ? ONE_TLS : ONE], .all = &all[t & 1 ? ALL_TLS : ALL], .moment = t < 2 ? IDLE : BURST };
             *to = (rh_contender){
-                .task = tasks[t], .name = rh_crew[m].name, .measure = heap_of, .user = &rows[count], .also = rows[count].also,
+                .task = tasks[t], .name = rh_crew[m].name, .measure = pages_of, .user = &rows[count], .also = rows[count].also,
                 .floor = RH_NO_CONTENDER, .ours = m ? ours : RH_NO_CONTENDER, .missing = why_missing(&rows[count]),
                 .version = all[ONE].runner.version,
             };
@@ -202,7 +211,7 @@ int main(int argc, char **argv)
     rh_null_stop(&peer);
 
     rh_report report = {
-        .name = "memory", .unit = "heap_bytes_per_connection", .also = { "page_bytes_per_connection" },
+        .name = "memory", .unit = "page_bytes_per_connection", .also = { "heap_bytes_per_connection" },
         .extra = { "wakes_per_s_one", "wakes_per_s_all" }, .contenders = contenders, .count = fill_rows(), .rounds = 1,
     };
     rh_rounds_run(&report);

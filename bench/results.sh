@@ -51,7 +51,7 @@ bars tls-bulk tls-bulk value 'TLS, a stream over loopback: CPU seconds that it a
 bars tls-roundtrip tls-roundtrip value 'TLS, a round trip on one core: microseconds that it adds' us "less is better; $timed"
 bars tls-handshake tls-handshake value 'TLS, a connection: CPU microseconds of the client that it adds' us "less is better; $timed"
 bars connect connect value 'From nothing to the first accepted event: round trips, TCP included' '' "less is better; $timed"
-bars memory memory value 'An idle connection with session, $cbs pair and link: bytes of heap' B 'less is better; slope from 1 to 1,001 connections'
+bars memory memory value 'An idle connection with session, $cbs pair and link: bytes of pages touched' B 'less is better; slope from 1 to 1,001 connections'
 
 # Only a full run has several sizes.
 for way in send receive; do

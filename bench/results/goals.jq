@@ -110,7 +110,7 @@ def connect_goals:
     | at_most($path; "connect"; "first event tls"; "value"; " round trips"; 7);
 
 # Both count: what malloc gave, and what was touched.
-def kib: { heap: (.value / 1024), pages: (.page_bytes_per_connection / 1024) };
+def kib: { heap: (.heap_bytes_per_connection / 1024), pages: (.value / 1024) };
 def kib_text: kib | "\(.heap | figure) KiB heap, \(.pages | figure) touched";
 
 def memory_goal($path; $task; $limit):
