@@ -12,10 +12,10 @@
  *
  * What the defaults cost, in bytes, for each client:
  *
- *   the connection             at connect                                4 KiB; with TLS libssl's own 20 to 40 KiB more
- *   $cbs, $management          at first use, a session and two links     2 KiB each
+ *   the connection             at connect                                3.4 KiB; with TLS 15 KiB more, 48 while records flow
+ *   $cbs, $management          at first use, a session and two links     1.7 KiB each
  *   an audience with a token   at a producer's or consumer's open        0.4 KiB; the token's size while it is put
- *   links 64                   at a producer's or consumer's open        1.5 KiB each; 256 for each send in flight
+ *   links 64                   at a producer's or consumer's open        1.5 KiB each; 256 for each send in flight beyond one
  *   output ring                while something is written, of the loop   28 KiB
  *
  * Who is busy allocates nothing on the way of an event; what is only needed for work comes with the work, and goes when it has
