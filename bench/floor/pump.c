@@ -131,20 +131,19 @@ static bool hear(bool wait)
     return n < 0 ? !wait : n > 0 && rh_floor_answered(&pump.answers, (size_t)n);
 }
 
-static bool send_message(size_t n, uint32_t format)
+/* A message at bytes[at], cut into frames behind those that are in the list; answers the list's length. */
+static int cut(struct iovec *pieces, int count, size_t at, size_t n, uint32_t format)
 {
     static uint8_t headers[FRAMES_MAX][HEADER];
-    struct iovec   pieces[2 * FRAMES_MAX];
-    int            count = 0;
-    for (size_t at = 0; at < n; at += ROOM) {
-        size_t part = n - at < ROOM ? n - at : ROOM;
-        put_header(headers[count / 2], part, pump.next, format, at + part < n);
+    for (size_t end = at + n; at < end; count += 2) {
+        size_t part = end - at < ROOM ? end - at : ROOM;
+        put_header(headers[count / 2], part, pump.next, format, at + part < end);
         pieces[count]     = (struct iovec){ headers[count / 2], HEADER };
         pieces[count + 1] = (struct iovec){ pump.bytes + at, part };
-        count += 2;
+        at += part;
     }
     pump.next++;
-    return write_pieces(pieces, count);
+    return count;
 }
 
 static bool send_batch(uint64_t first, uint64_t count)
@@ -156,10 +155,24 @@ static bool send_batch(uint64_t first, uint64_t count)
         rh_put32(p + 4, (uint32_t)n);
         p += 8 + n;
     }
-    return send_message((size_t)(p - pump.bytes), RH_FORMAT_BATCH);
+    struct iovec pieces[2 * FRAMES_MAX];
+    return write_pieces(pieces, cut(pieces, 0, 0, (size_t)(p - pump.bytes), RH_FORMAT_BATCH));
 }
 
-/* As many single events as fill one write, each in its frame. */
+/* As many as fill one write, each in several frames. */
+static uint64_t send_large(uint64_t first, uint64_t count)
+{
+    struct iovec pieces[2 * FRAMES_MAX];
+    int          used = 0;
+    uint64_t     done = 0;
+    for (size_t at = 0, n; done < count && at < WRITE; done++, at += n) {
+        n    = encode(pump.bytes + at, first + done);
+        used = cut(pieces, used, at, n, RH_FORMAT_MESSAGE);
+    }
+    return write_pieces(pieces, used) ? done : 0;
+}
+
+/* As many as fill one write, each in its frame. */
 static uint64_t send_singles(uint64_t first, uint64_t count)
 {
     uint8_t *p    = pump.bytes;
@@ -188,13 +201,10 @@ static const char *run_send(rh_turn *turn)
         if (pump.order.batch > 1) {
             count = left < pump.order.batch ? left : pump.order.batch;
             if (!send_batch(done, count)) return rh_lines_failed("the peer left");
-        } else if (fits) {
-            uint64_t credit = pump.answers.credit - pump.next;
-            count           = send_singles(done, left < credit ? left : credit);
-            if (count == 0) return rh_lines_failed("the peer left");
         } else {
-            count = 1;
-            if (!send_message(encode(pump.bytes, done), RH_FORMAT_MESSAGE)) return rh_lines_failed("the peer left");
+            uint64_t credit = pump.answers.credit - pump.next, most = left < credit ? left : credit;
+            count           = fits ? send_singles(done, most) : send_large(done, most);
+            if (count == 0) return rh_lines_failed("the peer left");
         }
         if (!hear(false)) return rh_lines_failed("the peer left");
     }
