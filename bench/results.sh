@@ -5,8 +5,7 @@ from=$1 to=$2
 here=$(dirname "$0")/results
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$to/plots"
-rm -f "$to"/plots/*.svg "$to"/plots/*.png
+mkdir "$work/plots"
 
 ls "$from"/*.json >/dev/null 2>&1 || { echo "nothing was measured yet: $from has no results" >&2; exit 1; }
 
@@ -20,13 +19,13 @@ ask() { # program.jq option... : asks it of every report
 draw() { # bars|lines name
     test -s "$work/$2.gp" || return 0
     for kind in svg png; do
-        font=sans-serif size=1000 small=13 middle=14 large=19
-        test $kind = svg || font='DejaVu Sans' small=10 middle=11 large=17
-        terminal="svg size 1000, height font '$font,$middle' background '#ffffff'"
-        test $kind = svg || terminal="pngcairo size 1000, height font '$font,$middle' background '#ffffff'"
+        case $kind in
+        svg) terminal=svg font=sans-serif small=13 middle=14 large=19 ;;
+        png) terminal=pngcairo font='DejaVu Sans' small=10 middle=11 large=17 ;;
+        esac
         gnuplot -e "load '$work/$2.gp'; height = '$1' eq 'bars' ? 92 + 24 * lines : 480;
             font_title = '$font,$large'; font_small = '$font,$small';
-            set terminal $terminal; set output '$to/plots/$2.$kind'" "$here/$1.gp"
+            set terminal $terminal size 1000, height font '$font,$middle' background '#ffffff'; set output '$work/plots/$2.$kind'" "$here/$1.gp"
     done
 }
 
@@ -73,4 +72,10 @@ done
 red='' green='' plain=''
 if test -t 1; then red=$(printf '\033[31m') green=$(printf '\033[32m') plain=$(printf '\033[0m'); fi
 ask table.jq | sed -e "s/^  MISSED/  ${red}MISSED$plain/" -e "s/^  met/  ${green}met$plain/"
-ask markdown.jq --rawfile misses "$here/../misses.md" --argjson plots "$(cd "$to" && ls plots/*.svg 2>/dev/null | jq -R . | jq -s .)" > "$to/RESULTS.md"
+ask markdown.jq --rawfile misses "$here/../misses.md" --argjson plots "$(cd "$work" && ls plots/*.svg 2>/dev/null | jq -R . | jq -s .)" > "$work/RESULTS.md"
+
+# Only now, when nothing can fail any more, what was there before goes.
+mkdir -p "$to/plots"
+rm -f "$to"/plots/*.svg "$to"/plots/*.png
+cp "$work"/plots/* "$to/plots/"
+cp "$work/RESULTS.md" "$to/"

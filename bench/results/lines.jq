@@ -5,9 +5,14 @@ include "rows";
 def grouped: reduce .[] as $point ([]; if any(.[]; .who == $point.who) then map(if .who == $point.who then .points += [$point] else . end)
                                       else . + [ { who: $point.who, points: [$point] } ] end);
 
-# Lines that end close together would write over each other: each name is pushed up until it is free of the one below.
-def apart($step): sort_by(.at)
-    | reduce range(1; length) as $i (.; .[$i].at = ([ .[$i].at, .[$i - 1].at * $step ] | max));
+# Lines that end close together would write over each other: of those that end at the same x each name is pushed up until it is
+# free of the one below, and all are pushed down again if the highest left the picture.
+def apart($step; $high):
+    [ group_by(.x)[] | sort_by(.at)
+      | reduce range(1; length) as $i (.; .[$i].at = ([ .[$i].at, .[$i - 1].at * $step ] | max))
+      | .[-1].at = ([ .[-1].at, $high ] | min)
+      | reduce range(length - 2; -1; -1) as $i (.; .[$i].at = ([ .[$i].at, .[$i + 1].at / $step ] | min))
+      | .[] ];
 
 # More of them within a decade when there are few decades.
 def tics($low; $high):
@@ -26,6 +31,6 @@ map(select(.x and .y)) | grouped as $lines
   "$lines << END", ([ $lines[] | [ .points[] | "\(.x)\t\(.y)" ] | join("\n") ] | join("\n\n\n")), "END",
   "$names << END",
   ([ $lines[] | { who, class: { ours: 1, floor: 2, rival: 3 }[class], x: .points[-1].x, at: .points[-1].y } ]
-   | apart(pow($high / $low; 17 / 330))[] | [ .x, .at, .class, .who ] | @tsv),
+   | apart(pow($high / $low; 17 / 330); $high * 0.97)[] | [ .x, .at, .class, .who ] | @tsv),
   "END"
   end

@@ -42,7 +42,7 @@ def settings:
   "\($goals | map(select(.verdict == "met")) | length) met, \($goals | map(select(.verdict == "missed")) | length) missed, \($goals | map(select(.verdict == "not measured")) | length) not measured.",
   "", "## What misses its goal, and why", "", ($misses | rtrimstr("\n")),
   "", "## Plots", "", ($plots[] | "![\(ltrimstr("plots/") | rtrimstr(".svg"))](\(.))", ""),
-  "## Machine and versions", "", ([ $reports[0] | of_machine[] | select(IN(.key; "commit", "date") | not) | [ .key, .value ] ] | table(["", ""])),
-  "", ([ $reports[] | [ "\(.bench): `make bench-\(.bench | split("-")[0])`", (.rounds | tostring), machine_value("commit"), machine_value("date") ] ] | table(["figures and their command", "rounds", "commit", "date"])),
+  "## Machine and versions", "", ([ $reports[0] | of_machine[] | select(IN(.key; "commit", "date", "load") | not) | [ .key, .value ] ] | table(["", ""])),
+  "", ([ $reports[] | [ "\(.bench): `make bench-\(.bench | split("-")[0])`", (.rounds | tostring), machine_value("commit"), machine_value("date"), machine_value("load") ] ] | table(["figures and their command", "rounds", "commit", "date", "others' load"])),
   "", "## Settings of every contender", "", ($reports | settings),
   ( $reports[] | "", "## \(.bench)", "", bench_table )
