@@ -220,7 +220,8 @@ static const char *run_send(rh_turn *turn)
 /* Acknowledges, and gives as much credit again. */
 static bool settle(void)
 {
-    static const char flow[] = "\0\0\0\x2a\x02\0\0\0\0\x53\x13\xc0\x1d\x07\x70\0\0\0\0\x70\x7f\xff\xff\xff\x43\x70\x7f\xff\xff\xff\x43\x70\0\0\0\0\x70\0\0\0\0";
+    static const char flow[] = "\0\0\0\0\x02\0\0\0\0\x53\x13\xc0\0\x07\x70\0\0\0\0\x70\x7f\xff\xff\xff\x43\x70\x7f\xff\xff\xff\x43"
+                               "\x70\0\0\0\0\x70\0\0\0\0";
     static const char accept[] = "\0\0\0\x1f\x02\0\0\0\0\x53\x15\xc0\x12\x05\x41\x70\0\0\0\0\x70\0\0\0\0\x41\0\x53\x24\x45";
     uint8_t bytes[sizeof flow + sizeof accept];
     size_t  n = 0;

@@ -151,7 +151,9 @@ static int heartbeats(void)
 
 static int listen_on(uint16_t port, const char *scheme)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
     socklen_t          n       = sizeof address;
     int                fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -170,8 +172,8 @@ static void say_settings(void)
     char      name[16] = "";
     socklen_t n        = sizeof name;
     getsockopt(world.plain, IPPROTO_TCP, TCP_CONGESTION, name, &n);
-    printf("setting null peer: congestion control %s, no delay, reads up to %u KiB, writes up to %u KiB, frames of %u B, credit %u, %s\n", name,
-           RH_NULL_READ / 1024, RH_NULL_BLOCK / 1024, RH_NULL_FRAME, RH_NULL_CREDIT, world.spin ? "polls without sleeping" : "sleeps in epoll");
+    printf("setting null peer: congestion control %s, no delay, reads up to %u KiB, writes up to %u KiB, frames of %u B, "
+           "credit %u, %s\n", name, RH_NULL_READ / 1024, RH_NULL_BLOCK / 1024, RH_NULL_FRAME, RH_NULL_CREDIT, world.spin ? "polls without sleeping" : "sleeps in epoll");
 }
 
 /* A conductor that died leaves an ended pipe behind. */

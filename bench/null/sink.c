@@ -144,7 +144,9 @@ bool rh_null_sink_transfer(rh_null_peer *peer, rh_null_session *session, rh_slic
     struct transfer transfer;
     if (!read_usual(body, &transfer) && !read_any(body, &transfer)) return whole && rh_null_trouble(peer, "a malformed transfer");
     rh_null_link *link = transfer.handle < RH_NULL_HANDLES ? session->links[transfer.handle] : NULL;
-    if (!link || (link->kind != RH_NULL_SINK && link->kind != RH_NULL_REQUESTS)) return rh_null_trouble(peer, "a transfer on no link of its own");
+    if (!link || (link->kind != RH_NULL_SINK && link->kind != RH_NULL_REQUESTS)) {
+        return rh_null_trouble(peer, "a transfer on no link of its own");
+    }
     if (!whole && link->kind == RH_NULL_REQUESTS) return false;
     if (session->window == 0 || (!link->arriving && link->credit == 0)) return rh_null_trouble(peer, "a transfer beyond window or credit");
     session->next_incoming_id++;

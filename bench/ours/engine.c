@@ -184,8 +184,11 @@ static void on_delivery(void *user, rh_link *link, const rh_incoming *in)
     rh_message message;
     rh_value   sequence;
     rh_error   error;
-    bool sound = rh_message_view(in->payload, &message) == RH_OK && rh_map_find(message.message_annotations, "x-opt-sequence-number", &sequence);
-    if (!in->settled) sound = rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL) == RH_OK && sound;
+    bool sound = rh_message_view(in->payload, &message) == RH_OK
+                 && rh_map_find(message.message_annotations, "x-opt-sequence-number", &sequence);
+    if (!in->settled) {
+        sound = rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL) == RH_OK && sound;
+    }
     if (rh_link_credit_left(link) <= CREDIT / 2) sound = rh_link_credit(link, CREDIT) == RH_OK && sound;
     if (!sound) {
         rh_error_set(&error, RH_E_DECODE, NULL, "no event as it should be");
@@ -217,7 +220,8 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
 }
 
 static const rh_engine_handler engine_handler = {
-    .on_attach = on_attach, .on_credit = on_credit, .on_outcome = on_outcome, .on_delivery = on_delivery, .on_gather = on_gather, .on_close = on_close,
+    .on_attach = on_attach, .on_credit = on_credit, .on_outcome = on_outcome, .on_delivery = on_delivery,
+    .on_gather = on_gather, .on_close = on_close,
 };
 
 /* -- run ------------------------------------------------------------------------------------- */
@@ -283,8 +287,8 @@ static const char *dial(const rh_order *order)
     rh_status status = RH_OK;
     if (order->tls) status = rh_tls_create(RH_TLS_OPTS(.ca_file = order->ca), &world.tls, &error);
     if (status) return rh_ours_failed("tls", status, &error);
-    status = rh_loop_dial(world.loop, RH_DIAL_OPTS(.host = order->host, .port = (uint16_t)atoi(order->port), .tls = world.tls, .tls_name = "localhost"),
-                          &pipe_handler, NULL, &world.pipe);
+    rh_dial_opts opts = *RH_DIAL_OPTS(.host = order->host, .port = (uint16_t)atoi(order->port), .tls = world.tls, .tls_name = "localhost");
+    status = rh_loop_dial(world.loop, &opts, &pipe_handler, NULL, &world.pipe);
     return status ? rh_ours_failed("dial", status, NULL) : NULL;
 }
 
@@ -317,7 +321,8 @@ static const char *open_engine(const rh_order *order, bool receives)
     world.batch    = order->batch;
     world.size     = order->size;
     world.timer.fn = on_time;
-    rh_lines_setting("%s: Event Hubs has no such thing, so it is the bare engine on a pipe, without $cbs", receives ? "receive unsettled" : "send settled");
+    rh_lines_setting("%s: Event Hubs has no such thing, so it is the bare engine on a pipe, without $cbs",
+                     receives ? "receive unsettled" : "send settled");
     const char *words = make_room() ? rh_ours_loop(NULL, &world.loop) : rh_lines_failed("no memory for events");
     if (!words) words = attach(order);
     if (!words) words = dial(order);

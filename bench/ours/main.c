@@ -43,7 +43,8 @@ uint32_t rh_ours_spin_us;
 
 static const char *settings[] = {
     "Event Hubs client on its own loop, one thread, TCP_NODELAY, frames of 64 KiB; send and receive ask nothing of the system allocator",
-    "send: up to 4 batches or 2000 events without outcome, refilled at half; receive: prefetch 2000, 4 receive buffers of 256 KiB, each event decoded in place, its body and sequence number read",
+    "send: up to 4 batches or 2000 events without outcome, refilled at half",
+    "receive: prefetch 2000, 4 receive buffers of 256 KiB, each event decoded in place, its body and sequence number read",
     NULL,
     NULL,
 };
@@ -57,7 +58,7 @@ int main(int argc, char **argv)
     }
     if (argc == 2 && rh_slice_is(rh_str(argv[1]), "--spin")) {
         rh_ours_spin_us = SPIN_US;
-        settings[2]     = "roundtrip and paced: the loop looks for work for 100 ms before it sleeps";
+        settings[3]     = "roundtrip and paced: the loop looks for work for 100 ms before it sleeps";
     }
     rh_reference_init();
     return rh_lines_serve(&(rh_lines){
