@@ -254,7 +254,7 @@ rh_status rh_output_frame(rh_engine *engine, uint16_t channel, rh_composite_id i
     bool      empty  = out->in_ring == 0;
     rh_status status = frame_into(engine, behind_tail(out), channel, id, fields);
     if (status == RH_AGAIN) status = frame_into(engine, before_head(out), channel, id, fields);
-    rh_output_give_back(engine); /* where nothing was written */
+    if (!engine->inside) rh_output_give_back(engine); /* where nothing was written; what comes in may still need it */
     return status == RH_AGAIN && empty ? RH_E_SPACE : status;
 }
 

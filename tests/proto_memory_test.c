@@ -412,3 +412,43 @@ Test(memory, what_is_lent_of_the_ring_stays_until_it_was_sent)
     cr_expect_eq(peer->end.rooms, 0);
     peer_free(peer);
 }
+
+/* In a callback: an attach that no frame of the peer's holds; from now on there is no room. */
+static void try_too_much(struct end *end, enum event event, void *handle)
+{
+    static uint8_t map[2000] = { 0xd1, 0, 0, 0x07, 0xcb, 0, 0, 0, 2, 0xa3, 1, 'k', 0xb0, 0, 0, 0x07, 0xbf };
+    rh_link       *link;
+    if (event != ON_CREDIT) return;
+    rh_link_opts opts = { .name = rh_str("big"), .properties = rh_slice_of(map, sizeof map) };
+    cr_expect_eq(rh_link_attach(rh_link_session(handle), &opts, NULL, &link), RH_E_TOO_BIG);
+    end->no_room = true;
+}
+
+static size_t put_frame(uint8_t *at, uint16_t channel, rh_composite_id id, const void *fields)
+{
+    rh_enc e = rh_enc_of(at + 8, 200);
+    cr_assert(rh_composite_encode(&e, id, fields));
+    rh_frame_put(at, (uint32_t)(8 + rh_enc_size(&e)), RH_FRAME_AMQP, channel);
+    return 8 + rh_enc_size(&e);
+}
+
+Test(memory, room_lent_for_answers_stays_until_all_that_came_was_answered)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.output_lent = true, .server = true));
+    peer_open(peer, 512, 0);
+    peer_begin(peer, 0, 100);
+    peer_attach(peer, 0, 0, "l", true);
+    peer_hear(peer);
+    peer->end.hook = try_too_much;
+
+    uint8_t       both[600];
+    rh_amqp_flow  flow  = { .has = 0xff, .incoming_window = 100, .outgoing_window = 100, .link_credit = 8 };
+    rh_amqp_begin begin = { .has = RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW, .incoming_window = 20 };
+    size_t        n     = put_frame(both, 0, RH_AMQP_FLOW, &flow);
+    n += put_frame(both + n, 1, RH_AMQP_BEGIN, &begin);
+    peer_say_bytes(peer, both, n);
+    peer_hear(peer);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_BEGIN), 2, "%s", peer->end.closed.description);
+    cr_expect_eq(peer->end.rooms, 0);
+    peer_free(peer);
+}
