@@ -182,7 +182,10 @@ static void turn(rh_emu_connection *connection)
 {
     rh_loop *loop = connection->emulator->loop;
     rh_time  now  = rh_loop_now(loop);
+    bool     held = !rh_engine_wants_input(connection->engine);
     if (rh_engine_deadline(connection->engine) <= now) rh_engine_tick(connection->engine, now);
+    /* There was no room for answers, and now there is. */
+    if (held && rh_engine_wants_input(connection->engine)) rh_pipe_wake(connection->pipe);
     if (connection->slots_back) rh_emu_readers_feed(connection);
     rh_emu_connection_wake(connection);
 }
@@ -236,7 +239,9 @@ static bool wants_input(void *user)
 static size_t output(void *user, rh_iov *iov, size_t max)
 {
     rh_emu_connection *connection = user;
-    return rh_engine_output(connection->engine, iov, max);
+    size_t             count      = rh_engine_output(connection->engine, iov, max);
+    if (count == 0) arm(connection); /* without room the engine asks again, later */
+    return count;
 }
 
 static void sent(void *user, size_t n)

@@ -487,7 +487,8 @@ typedef struct rh_engine_handler {
 
     /* With output_lent: lends n bytes, aligned for any type, for the output ring; always the same n. They come back by
      * on_room_back as soon as nothing waits to leave, so that an idle connection holds none. NULL: there is none
-     * now; then nothing is written and no input taken, and the next tick asks again. Both come from any call of the
+     * now; then nothing is written and no input taken, and the next tick asks again: look at rh_engine_deadline() behind
+     * an output that lent nothing, and at rh_engine_wants_input() behind a tick. Both come from any call of the
      * engine that writes, a client's rh_engine_init() included. Do nothing but lend and take back. */
     void *(*on_room)(void *user, rh_engine *, size_t n);
     void  (*on_room_back)(void *user, rh_engine *, void *room, size_t n);

@@ -102,3 +102,54 @@ Test(emulator_fault, a_link_that_is_ignored_hears_nothing_and_harms_nobody)
     cr_expect_eq(raw_send(&link, "a", NULL), RH_ACCEPTED);
     shut(&w, &client);
 }
+
+/* -- a loop that has no room to lend ---------------------------------------------------------------- */
+
+Test(emulator_fault, what_comes_while_there_is_no_room_for_answers_is_taken_when_there_is)
+{
+    static const uint8_t event[] = { 0x00, 0x53, 0x75, 0xa0, 0x01, 'a' };
+    struct plan          none    = { .times = 0 };
+    emulator_world       w;
+    raw_client           client;
+    raw_link             link;
+    open_planned(&w, &client, &none);
+    raw_authorize(&client);
+    cr_assert(RAW_ATTACH(&client, &link, .address = "hub/Partitions/0"));
+    w.toy.no_room = true;
+    cr_expect_not(raw_try_bytes(&link, rh_slice_of(event, sizeof event), RH_FORMAT_MESSAGE));
+    w.toy.no_room = false;
+    raw_pass(&client, 1);
+    cr_expect(link.outcome_there && link.outcome == RH_ACCEPTED);
+    shut(&w, &client);
+}
+
+static rh_emulator_fault take_room(void *user, rh_emulator_moment moment, const char **condition)
+{
+    (void)condition;
+    toy_loop *toy = user;
+    toy->no_room |= moment == RH_EMULATOR_SEND;
+    return RH_EMULATOR_NO_FAULT;
+}
+
+Test(emulator_fault, an_event_for_which_there_was_no_room_reaches_its_reader_when_there_is)
+{
+    emulator_world  w;
+    static const uint8_t event[] = { 0x00, 0x53, 0x75, 0xa0, 0x01, 'a' };
+    raw_client      writes, reads;
+    raw_link        source, sink;
+    rh_emulator_hub hub = { .name = "hub", .partitions = 1 };
+    namespace_open(&w, RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1, .faults = { take_room, &w.toy }));
+    cr_assert(raw_open(&writes, &w, NULL, NULL) && raw_open(&reads, &w, NULL, NULL));
+    raw_authorize(&writes);
+    raw_authorize(&reads);
+    cr_assert(RAW_ATTACH(&reads, &sink, .address = "hub/ConsumerGroups/$Default/Partitions/0", .receiver = true));
+    cr_assert(RAW_ATTACH(&writes, &source, .address = "hub/Partitions/0"));
+    cr_expect_not(raw_try_bytes(&source, rh_slice_of(event, sizeof event), RH_FORMAT_MESSAGE));
+    cr_assert_eq(sink.count, 0);
+    w.toy.no_room = false;
+    raw_pass(&reads, 1);
+    cr_expect_eq(sink.count, 1);
+    cr_expect(source.outcome_there && source.outcome == RH_ACCEPTED);
+    raw_close(&reads);
+    shut(&w, &writes);
+}
