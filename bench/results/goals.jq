@@ -85,7 +85,7 @@ def stream_goals:
 def tail_goal($path; $task; $floor; $limit):
     ours("latency"; $task) as $ours | by("latency"; $task; $floor) as $row
     | (if ($ours.p999_us // 0) == 0 or ($row.p999_us // 0) == 0 then null else $ours.p999_us / $row.p999_us end) as $ratio
-    | goal($path; $ratio; (if $ratio == null then "-" else "p99.9: \($ratio | figure)x" end); "<="; $limit; "p99.9 <= \($limit)x \($floor | ltrimstr("floor: "))";
+    | goal($path; $ratio; (if $ratio then "p99.9: \($ratio | figure)x" elif $ours then "p99.9: too few samples" else "-" end); "<="; $limit; "p99.9 <= \($limit)x \($floor | ltrimstr("floor: "))";
            if $ratio == null then "" else "\($ours.p999_us | figure) against \($row.p999_us | figure) us" end);
 
 def round_trip_goals($place; $floor; $limit):
