@@ -1,4 +1,5 @@
 #include "eventhub/connection.h"
+#include "eventhub/retry.h"
 
 /* The output ring was full: what did not fit is tried again after about one turn. */
 #define RETRY RH_MS(1)
@@ -23,6 +24,8 @@ static void unlink_attachment(rh_attachment *a)
     client->attachment_count--;
 }
 
+static void wait_again(rh_attachment *a);
+
 /* The last step. After the callback the attachment may be no memory any more. */
 static void go(rh_attachment *a)
 {
@@ -37,11 +40,44 @@ static void go(rh_attachment *a)
     a->handler->on_gone(a->user);
 }
 
+/* -- losing it and finding it again ---------------------------------------------------------------- */
+
+/* A token that the service took and does not believe any more is worth one new one. */
+static bool renews(rh_attachment *a)
+{
+    if (a->error.status == RH_OK || rh_story_error(&a->error)->error_class != RH_CLASS_TOKEN || a->refused || a->tokens > 0) return false;
+    a->tokens++;
+    rh_grant_renew(a->grant);
+    return true;
+}
+
+static bool may_recover(rh_attachment *a)
+{
+    bool alive = a->state == RH_ATTACHMENT_WAITING || a->state == RH_ATTACHMENT_ATTACHING || a->state == RH_ATTACHMENT_UP;
+    /* What never came up hears why at once, unless the connection went away under it. */
+    if (!alive || a->silent || !(a->was_up || a->client->lost) || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
+    return rh_retry_passes(rh_story_error(&a->error)) || renews(a);
+}
+
+static void wait_again(rh_attachment *a)
+{
+    rh_error error;
+    rh_story_read(&a->error, &error);
+    rh_story_drop(&a->error, rh_client_allocator(a->client));
+    rh_time now = rh_loop_now(a->client->loop);
+    a->state    = RH_ATTACHMENT_WAITING;
+    a->ending   = false;
+    if (a->was_up) a->deadline = RH_TIME_NEVER;
+    a->again    = rh_time_after(now, rh_retry_wait(a->client, a->grant->audience, ++a->tries, &error));
+    set_timer(a, a->again < a->deadline ? a->again : a->deadline);
+}
+
 /* Asks the peer to end what is still there: the link first, so that it learns why, then the session. */
 static void leave(rh_attachment *a)
 {
     if (!a->session) {
-        go(a);
+        if (a->state == RH_ATTACHMENT_LOST) wait_again(a);
+        else go(a);
         return;
     }
     rh_status status = RH_OK;
@@ -69,13 +105,30 @@ static void tell_down(rh_attachment *a)
 }
 
 /* Tells on_down with a->error and lets go of the engine. */
-static void down(rh_attachment *a)
+static void end(rh_attachment *a)
 {
     bool told = a->state == RH_ATTACHMENT_LEAVING;
     a->state  = RH_ATTACHMENT_LEAVING;
     /* The handler may abandon the attachment or destroy the client; neither frees it before on_gone. */
     if (!told && !a->silent) tell_down(a);
     leave(a);
+}
+
+static void lose(rh_attachment *a)
+{
+    rh_error error;
+    rh_story_read(&a->error, &error);
+    a->state = RH_ATTACHMENT_LOST;
+    if (a->handler->on_lost) a->handler->on_lost(a->user, &error);
+    if (a->state == RH_ATTACHMENT_LOST) leave(a); /* the handler may have closed it */
+}
+
+/* Not up any more, for the reason in a->error. */
+static void down(rh_attachment *a)
+{
+    if (a->state == RH_ATTACHMENT_LOST) leave(a);
+    else if (may_recover(a)) lose(a);
+    else end(a);
 }
 
 static void fail(rh_attachment *a, const rh_error *error)
@@ -92,6 +145,7 @@ static void attach(rh_attachment *a)
     if (status == RH_OK) status = a->handler->attach(a->user, a->session, &a->endpoint, &a->link);
     if (status == RH_OK) {
         a->state = RH_ATTACHMENT_ATTACHING;
+        if (a->was_up) a->deadline = rh_client_deadline(client, 0);
         set_timer(a, a->deadline);
         rh_client_wake(client);
     } else if (status == RH_AGAIN) {
@@ -118,15 +172,18 @@ static void late(rh_attachment *a)
 {
     rh_error error;
     rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
-    fail(a, &error);
+    keep(a, &error);
+    if (a->was_up) down(a);
+    else end(a); /* the time given to open it is over, whatever the reason */
 }
 
 static void step(rh_attachment *a, rh_time now)
 {
-    if (a->state == RH_ATTACHMENT_LEAVING) leave(a);
+    if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
     else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
+    else if (a->state == RH_ATTACHMENT_WAITING && now < a->again) set_timer(a, a->again < a->deadline ? a->again : a->deadline);
     else if (a->state == RH_ATTACHMENT_WAITING && !a->parked && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
     else set_timer(a, a->deadline);
 }
@@ -151,7 +208,9 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
 {
     rh_attachment *a = of(endpoint);
     if (a->state != RH_ATTACHMENT_ATTACHING) return;
-    a->state = RH_ATTACHMENT_UP;
+    a->state  = RH_ATTACHMENT_UP;
+    a->was_up = true;
+    a->tries = a->tokens = a->client->tries = 0;
     rh_timer_cancel(a->client->loop, &a->timer);
     if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
 }
@@ -179,7 +238,7 @@ static void on_end(rh_endpoint *endpoint, const rh_error *error)
     rh_attachment *a = of(endpoint);
     a->session       = NULL;
     a->link          = NULL;
-    if (a->state != RH_ATTACHMENT_LEAVING && a->state != RH_ATTACHMENT_CLOSING) explain(a, error, "the service ended the session of ");
+    if (a->state < RH_ATTACHMENT_LOST) explain(a, error, "the service ended the session of ");
     down(a);
 }
 
@@ -340,7 +399,8 @@ void rh_attachments_granted(rh_client *client, const rh_grant *grant)
 void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_error *error)
 {
     for (rh_attachment *a = client->attachments; a; a = a->next) {
-        if (a->grant != grant || a->state >= RH_ATTACHMENT_CLOSING) continue;
+        if (a->grant != grant || a->state >= RH_ATTACHMENT_LOST) continue;
+        a->refused = true;
         keep(a, error);
         poke(a);
     }
@@ -355,8 +415,21 @@ void rh_attachments_end(rh_client *client, const rh_error *error)
             a = a->next;
             continue;
         }
-        if (a->state == RH_ATTACHMENT_CLOSING) down(a);
-        else fail(a, error);
+        if (a->state != RH_ATTACHMENT_CLOSING) keep(a, error);
+        end(a);
+        a = client->attachments;
+    }
+}
+
+void rh_attachments_lose(rh_client *client, const rh_error *error)
+{
+    rh_attachment *a = client->attachments;
+    while (a) {
+        if (a->state != RH_ATTACHMENT_ATTACHING && a->state != RH_ATTACHMENT_UP) {
+            a = a->next;
+            continue;
+        }
+        fail(a, error);
         a = client->attachments;
     }
 }

@@ -33,6 +33,7 @@ typedef enum rh_attachment_state {
     RH_ATTACHMENT_WAITING,   /* for the connection and the token */
     RH_ATTACHMENT_ATTACHING, /* begin and attach are on their way */
     RH_ATTACHMENT_UP,
+    RH_ATTACHMENT_LOST,    /* on_lost was told; WAITING follows when the engine holds nothing any more */
     RH_ATTACHMENT_CLOSING, /* our detach is on its way, on_down not told yet */
     RH_ATTACHMENT_LEAVING, /* on_down was told; the engine may hold something still */
 } rh_attachment_state;
@@ -51,6 +52,11 @@ struct rh_attachment {
     bool                         silent; /* abandoned: neither on_down nor deliveries */
     bool                         ending; /* our end was sent */
     bool                         parked; /* waiting for its owner, too */
+    bool                         was_up; /* once: from then on it recovers, and has no deadline of its own */
+    bool                         refused; /* its token was: another link needs another token */
+    uint32_t                     tries;  /* since it was up */
+    uint32_t                     tokens; /* asked for because the service ended it, since it was up */
+    rh_time                      again;  /* not attached before */
     rh_time                      deadline;
     rh_timer                     timer; /* the deadline, or at once when there is something to do */
     rh_story                     error; /* what on_down will tell */

@@ -1,5 +1,7 @@
 #include "eventhub/connection.h"
 
+#include "eventhub/retry.h"
+
 #include <openssl/crypto.h>
 
 /* A renewal that failed for a passing reason is tried again after 1, 2, 4.. seconds, at most this. */
@@ -75,15 +77,33 @@ static void refuse(rh_grant *grant, const rh_error *error)
     rh_inquiries_refused(grant->client, grant, error);
 }
 
-static bool passes(const rh_error *error)
+/* Somebody was up with it once, and waits to be again. */
+static bool is_missed(const rh_grant *grant)
 {
-    return error->error_class == RH_CLASS_TRANSIENT || error->error_class == RH_CLASS_REATTACH;
+    for (const rh_attachment *a = grant->client->attachments; a; a = a->next)
+        if (a->grant == grant && a->was_up && a->state < RH_ATTACHMENT_CLOSING) return true;
+    return false;
+}
+
+static void try_again(rh_grant *grant, const rh_error *error)
+{
+    grant->valid = false;
+    wake_in(grant, (int64_t)(rh_retry_wait(grant->client, grant->audience, ++grant->failures, error) / RH_MS(1)));
 }
 
 /* While the old token lives a passing failure harms nobody; anything else is told at once, without exhausting retries. */
 static void failed(rh_grant *grant, const rh_error *error)
 {
-    if (!grant->valid || !passes(error) || (grant->expires_unix_ms && left_ms(grant) <= 0)) {
+    if (grant->client->lost) { /* it is put again on the next connection */
+        grant->valid = false;
+        return;
+    }
+    bool lives = grant->valid && !(grant->expires_unix_ms && left_ms(grant) <= 0);
+    if (!lives && rh_retry_passes(error) && is_missed(grant) && rh_retry_may(grant->client, grant->failures)) {
+        try_again(grant, error);
+        return;
+    }
+    if (!lives || !rh_retry_passes(error)) {
         refuse(grant, error);
         return;
     }
@@ -278,6 +298,27 @@ rh_status rh_grant_take(rh_client *client, const char *path, rh_grant **out)
     if (!grant->valid && !under_way) rh_client_poke(client, &grant->timer); /* a failure must find its user waiting */
     *out = grant;
     return RH_OK;
+}
+
+void rh_grant_renew(rh_grant *grant)
+{
+    grant->valid = false;
+    rh_client_poke(grant->client, &grant->timer);
+}
+
+void rh_grants_lost(rh_client *client)
+{
+    for (rh_grant *grant = client->grants; grant; grant = grant->next) {
+        grant->valid    = false;
+        grant->failures = 0;
+        rh_timer_cancel(client->loop, &grant->timer);
+    }
+}
+
+void rh_grants_ask(rh_client *client)
+{
+    for (rh_grant *grant = client->grants; grant; grant = grant->next)
+        if (grant->users > 0) rh_client_poke(client, &grant->timer);
 }
 
 void rh_grant_drop(rh_grant *grant)

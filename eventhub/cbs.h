@@ -36,6 +36,15 @@ struct rh_grant {
 /** The grant for path ("HUB/Partitions/0"), made and asked for if nobody has it. RH_E_MEMORY. */
 RH_NODISCARD rh_status rh_grant_take(rh_client *client, const char *path, rh_grant **out);
 
+/** The token is not believed any more: another is asked for and put. */
+void rh_grant_renew(rh_grant *grant);
+
+/** The connection is gone, and all that was put to it. */
+void rh_grants_lost(rh_client *client);
+
+/** There is another: every token is put again. */
+void rh_grants_ask(rh_client *client);
+
 /** One user less; the last one's leaving ends it. NULL is allowed. */
 void rh_grant_drop(rh_grant *grant);
 

@@ -221,6 +221,7 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     client->attachments_max      = copy.links ? copy.links : DEFAULT_LINKS;
     client->idle_time_out_ms     = copy.idle_time_out_ms ? copy.idle_time_out_ms : DEFAULT_TIMEOUT_MS;
     client->pipelines            = !copy.step_by_step;
+    client->retry                = copy.retry;
     client->operation_timeout_ms = copy.operation_timeout_ms ? copy.operation_timeout_ms : DEFAULT_TIMEOUT_MS;
     if (copy.credential) client->credential = *copy.credential;
     rh_client_init(client);

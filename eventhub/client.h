@@ -20,8 +20,8 @@ typedef struct rh_attachment_handler {
     /**
      * The session is there and the token is accepted: make the link now, with rh_link_attach(session,
      * opts, link_user, link), link_user passed on untouched. Whatever opts needs may live on the stack.
-     * Not RH_OK ends the attachment with that status. (Called again after a recovery one day, so build
-     * the position from what was delivered last.)
+     * Not RH_OK ends the attachment with that status. Called again after a recovery, so build the position from what
+     * was delivered last.
      */
     rh_status (*attach)(void *user, rh_session *session, void *link_user, rh_link **link);
 
@@ -34,6 +34,12 @@ typedef struct rh_attachment_handler {
     void (*on_delivery)(void *user, const rh_incoming *in);    /* receiver; lent for the call; never after on_down */
     /** Once for each send that answered RH_OK; may still come between on_down and on_gone, never after on_gone. */
     void (*on_outcome)(void *user, rh_delivery *delivery, const rh_outcome *outcome);
+
+    /**
+     * Not up any more, and will be again: on_up follows, or on_down. error is lent. Deliveries without outcome have theirs
+     * before the next on_up. The link and the session must not be used after this call. May be NULL.
+     */
+    void (*on_lost)(void *user, const rh_error *error);
 
     /**
      * Once for each open: not up any more, or never came up. error is lent; its status is RH_OK after

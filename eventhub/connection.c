@@ -1,5 +1,7 @@
 #include "eventhub/connection.h"
 
+#include "eventhub/retry.h"
+
 /* -- callbacks that nest ------------------------------------------------------------------------- */
 
 static void finish(rh_client *client);
@@ -49,6 +51,7 @@ void rh_client_why_closed(const rh_client *client, rh_error *error)
 static void arm(rh_client *client)
 {
     rh_time at = client->closing ? rh_loop_now(client->loop) : client->deadline;
+    if (client->redial < at) at = client->redial;
     if (client->pipe_up) {
         rh_time engine = rh_engine_deadline(client->engine);
         if (engine < at) at = engine;
@@ -103,7 +106,8 @@ static void late(rh_client *client)
     client->deadline = RH_TIME_NEVER;
     if (client->state == RH_CLIENT_CONNECTING) {
         own_error(client, &error, RH_E_TIMEOUT, "no connection in time to ");
-        rh_client_end(client, &error);
+        if (client->lost) keep(client, &error); /* the pipe's end brings the next try */
+        else rh_client_end(client, &error);
     } else if (client->error.status == RH_OK) {
         own_error(client, &error, RH_E_TIMEOUT, "the close was not answered in time by ");
         keep(client, &error);
@@ -117,7 +121,7 @@ static void late(rh_client *client)
  */
 static bool may_be_haste(const rh_client *client, rh_status status)
 {
-    if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || !client->pipelines) return false;
+    if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || client->opened || !client->pipelines) return false;
     /* A mechanism or credentials refused: it has understood. */
     return status != RH_E_SASL && !client->closing && !client->destroyed;
 }
@@ -131,12 +135,69 @@ static void slow_down(rh_client *client, const char *words)
     rh_client_cut(client);
 }
 
+/* -- losing it and finding it again ---------------------------------------------------------------- */
+
+/* How long one try to connect may take. */
+#define CONNECT_TIME RH_SECONDS(30)
+
+/* A broken stream is mended by another one, whoever broke it. */
+static bool may_recover(const rh_client *client, const rh_error *story)
+{
+    bool passes = rh_retry_passes(story) || (story->status >= 300 && story->status < 400);
+    return client->was_open && passes && rh_retry_may(client, client->tries);
+}
+
+static void lose(rh_client *client, const rh_error *story)
+{
+    rh_error error = *story;
+    client->lost   = true;
+    keep(client, &error);
+    rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error.status), ": ", error.description);
+    rh_client_set_state(client, RH_CLIENT_CONNECTING);
+    rh_grants_lost(client);
+    rh_attachments_lose(client, &error);
+    rh_inquiries_end(client, &error);
+    if (!rh_engine_is_closed(client->engine)) (void)rh_engine_close(client->engine, NULL, NULL);
+    rh_client_wake(client);
+}
+
+/* The connection ended for this reason, before or after it was open. */
+static void lose_or_end(rh_client *client, const rh_error *story)
+{
+    if (client->state >= RH_CLIENT_CLOSING) return;
+    if (!may_recover(client, story)) rh_client_end(client, story);
+    else if (client->lost) keep(client, story);
+    else lose(client, story);
+}
+
+static void plan_dial(rh_client *client, const rh_error *story)
+{
+    client->deadline = client->patience = RH_TIME_NEVER;
+    client->redial   = rh_time_after(rh_loop_now(client->loop), rh_retry_wait(client, "connection", ++client->tries, story));
+}
+
+static void redial(rh_client *client, rh_time now)
+{
+    rh_time limit    = rh_client_deadline(client, 0), soonest = rh_time_after(now, CONNECT_TIME);
+    client->redial   = RH_TIME_NEVER;
+    client->deadline = limit < soonest ? limit : soonest;
+    rh_grants_ask(client);
+    if (dial(client) == RH_OK) return;
+    rh_error story;
+    rh_story_read(&client->error, &story);
+    lose_or_end(client, &story);
+    if (client->lost) plan_dial(client, &story);
+    else conclude(client);
+}
+
 static void on_timer(void *user, rh_time now)
 {
     rh_client *client = user;
     rh_client_enter(client);
     if (client->closing) {
         close_now(client);
+    } else if (now >= client->redial) {
+        redial(client, now);
     } else if (now >= client->deadline) {
         late(client);
     } else if (now >= client->patience) {
@@ -161,6 +222,9 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     if (client->state != RH_CLIENT_CONNECTING) return;
     client->deadline = client->patience = RH_TIME_NEVER;
     rh_timer_cancel(client->loop, &client->timer); /* both were soon: nobody shall be woken for them */
+    client->was_open = client->opened = true;
+    client->lost     = false;
+    rh_story_drop(&client->error, rh_client_allocator(client));
     rh_client_set_state(client, RH_CLIENT_OPEN);
     rh_attachments_opened(client);
     rh_inquiries_poke(client);
@@ -179,7 +243,7 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     if (client->state < RH_CLIENT_CLOSING) {
         if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
         else rh_error_refine(&story);
-        rh_client_end(client, &story);
+        lose_or_end(client, &story);
     }
     if (client->pipe) rh_pipe_close(client->pipe, client->pipe_up);
 }
@@ -372,9 +436,10 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
         return;
     }
     if (client->destroyed) own_error(client, &story, RH_E_CLOSED, "the client was destroyed: ");
+    else if (client->lost && (story.status == RH_OK || story.status == RH_E_CANCELLED)) rh_story_read(&client->error, &story);
     else if (story.status == RH_OK) own_error(client, &story, RH_E_CONNECTION_LOST, "the connection was closed by ");
     else rh_error_refine(&story);
-    if (client->state < RH_CLIENT_CLOSING) rh_client_end(client, &story);
+    lose_or_end(client, &story);
 
     rh_engine_lost(client->engine, &story);
     rh_engine_tick(client->engine, rh_loop_now(client->loop));
@@ -384,7 +449,8 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
     rh_grant_drop(client->management_grant);
     client->management_grant = NULL;
 
-    conclude(client);
+    if (client->lost && !client->destroyed) plan_dial(client, &story);
+    else conclude(client);
     rh_client_leave(client);
 }
 
@@ -420,6 +486,7 @@ static rh_status dial(rh_client *client)
         keep(client, &error);
         return status;
     }
+    client->opened = false;
     /* Submitted now, the pair leaves with the first bytes that the peer allows. */
     client->state = RH_CLIENT_CONNECTING;
     rh_exchange_open(&client->cbs);
@@ -442,7 +509,10 @@ void rh_client_end(rh_client *client, const rh_error *error)
         keep(client, error);
         rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error->status), ": ", error->description);
     }
+    else rh_story_drop(&client->error, rh_client_allocator(client)); /* of what was lost before */
     rh_error story = *error;
+    client->lost   = false;
+    client->redial = RH_TIME_NEVER;
     rh_client_set_state(client, RH_CLIENT_CLOSING);
     rh_attachments_end(client, &story);
     rh_inquiries_end(client, &story);
@@ -454,6 +524,7 @@ void rh_client_init(rh_client *client)
 {
     client->deadline   = RH_TIME_NEVER;
     client->patience   = RH_TIME_NEVER;
+    client->redial     = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
 }

@@ -50,7 +50,13 @@ struct rh_client {
     rh_time        deadline; /* of connecting, or of closing */
     rh_time        patience; /* with a peer that was told everything at once */
     bool           again;    /* it did not take that: dial once more when the pipe is down */
-    rh_story       error;    /* why it ended; RH_OK: not, or because we closed */
+    rh_story       error;    /* why it ended, or was lost the last time; RH_OK: not, or because we closed */
+    rh_retry_opts  retry;
+    bool           opened;   /* this connection was, as far as it came */
+    bool           was_open; /* once: from then on it recovers */
+    bool           lost;     /* from the loss of a connection until the next one is open */
+    uint32_t       tries;    /* to connect, since something was up */
+    rh_time        redial;   /* RH_TIME_NEVER: not waiting to */
 
     bool               closing; /* rh_client_close() was called; the loop has to act on it */
     bool               destroyed;
@@ -117,6 +123,7 @@ void rh_client_free(rh_client *client);
 void rh_attachments_opened(rh_client *client);                              /* the connection is open */
 void rh_attachments_granted(rh_client *client, const rh_grant *grant);      /* its token was accepted */
 void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_error *error);
+void rh_attachments_lose(rh_client *client, const rh_error *error);         /* the connection is gone, another will come. From the loop only */
 void rh_attachments_end(rh_client *client, const rh_error *error);          /* from the loop only */
 void rh_attachments_release(rh_client *client);                             /* the engine is gone: nothing is held */
 

@@ -102,7 +102,7 @@ static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
     rh_consumer *consumer = user;
     (void)link, (void)answer;
     rh_consumer_enter(consumer);
-    if (consumer->state == RH_CONSUMER_OPENING) enter_state(consumer, RH_CONSUMER_OPEN, NULL);
+    if (consumer->state == RH_CONSUMER_OPENING || consumer->state == RH_CONSUMER_RECOVERING) enter_state(consumer, RH_CONSUMER_OPEN, NULL);
     rh_consumer_renew(consumer);
     rh_consumer_leave(consumer);
 }
@@ -124,6 +124,14 @@ static void on_delivery(void *user, const rh_incoming *in)
     rh_consumer_leave(consumer);
 }
 
+static void on_lost(void *user, const rh_error *error)
+{
+    rh_consumer *consumer = user;
+    rh_consumer_enter(consumer);
+    if (consumer->state == RH_CONSUMER_OPEN && !consumer->rewinding) enter_state(consumer, RH_CONSUMER_RECOVERING, error);
+    rh_consumer_leave(consumer);
+}
+
 static void on_down(void *user, const rh_error *error)
 {
     rh_consumer *consumer = user;
@@ -142,7 +150,8 @@ static void on_gone(void *user)
 }
 
 static const rh_attachment_handler handler = {
-    .attach = attach, .on_up = on_up, .on_gather = on_gather, .on_delivery = on_delivery, .on_down = on_down, .on_gone = on_gone,
+    .attach = attach, .on_up = on_up, .on_gather = on_gather, .on_delivery = on_delivery, .on_lost = on_lost,
+    .on_down = on_down, .on_gone = on_gone,
 };
 
 /* -- rewinding -------------------------------------------------------------------------------------- */

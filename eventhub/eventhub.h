@@ -62,14 +62,38 @@ typedef enum rh_token_type {
 /** Gives the token, copied, with its end of life in Unix milliseconds (0: unknown, never renewed). */
 RH_API void rh_token_answer(rh_token_request *request, rh_slice token, rh_token_type type, int64_t expires_unix_ms);
 
-/** No token. transient: asked again while the old token lives; otherwise what waits for it fails with RH_E_CREDENTIAL. */
+/**
+ * No token. transient: asked again while the old token lives, and for who was up with one before; otherwise what waits for it fails
+ * with RH_E_CREDENTIAL.
+ */
 RH_API void rh_token_fail(rh_token_request *request, bool transient, const char *words);
 
 /* -- client ------------------------------------------------------------------------------------ */
 
+/**
+ * A client that was open once finds its way back: a connection, session or link that ends for a reason that may pass (class
+ * TRANSIENT, REATTACH or RECONNECT, and once each time a token that was refused) is made anew, the smallest dead thing only. Sends without outcome
+ * wait for their link and go out again in order, consumers read on behind the last event they were given. The wait before try n is drawn
+ * between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the service asked for.
+ */
+typedef struct rh_retry_opts {
+    bool     off;          /* what is lost is over, and told */
+    uint32_t delay_ms;     /* 200 */
+    uint32_t max_delay_ms; /* 30000 */
+    uint32_t tries;        /* without any success between them; default: as many as it takes */
+} rh_retry_opts;
+
+/** Told before each wait; lent for the call. */
+typedef struct rh_retry {
+    const char     *what;  /* "connection", or the audience of a link or token: "sb://HOST/hub/Partitions/0" */
+    uint32_t        tries; /* of the same thing without success between them; 1: the first */
+    uint64_t        wait_ns;
+    const rh_error *error; /* what happened */
+} rh_retry;
+
 typedef enum rh_client_state {
     RH_CLIENT_IDLE,       /* made, not connected yet */
-    RH_CLIENT_CONNECTING, /* name, TCP, TLS, SASL, open */
+    RH_CLIENT_CONNECTING, /* name, TCP, TLS, SASL, open; again after a connection was lost */
     RH_CLIENT_OPEN,
     RH_CLIENT_CLOSING,    /* closed by either side, not yet gone */
     RH_CLIENT_CLOSED,     /* for good: make another client */
@@ -77,10 +101,13 @@ typedef enum rh_client_state {
 
 /** Any member may be NULL. */
 typedef struct rh_client_handler {
-    /** OPEN, CLOSING, CLOSED as they happen. error is NULL but for the last two after a failure; lent for the call. */
+    /** OPEN, CLOSING, CLOSED as they happen, CONNECTING when a connection was lost and another will be made. error is NULL but
+     *  for the last three after a failure; lent for the call. */
     void (*on_state)(void *user, rh_client *client, rh_client_state state, const rh_error *error);
     /** A token that cannot be renewed (a signature in the connection string) ends at expires_unix_ms: told in advance, once. */
     void (*on_expiring)(void *user, rh_client *client, int64_t expires_unix_ms);
+    /** Something was lost and will be tried again. */
+    void (*on_retry)(void *user, rh_client *client, const rh_retry *retry);
     /** Frame trace: one line a frame, "transfer(handle=0, ..) 1024 B", without payloads and secrets. Costs its printing. */
     void (*on_frame)(void *user, rh_client *client, bool outgoing, uint16_t channel, const char *text);
 } rh_client_handler;
@@ -109,6 +136,7 @@ typedef struct rh_client_opts {
     uint32_t    operation_timeout_ms; /* 60000. For opening, authorising and everything given no deadline of its own */
     uint32_t    links;                /* 64, at most 65,534. Producers and consumers open at a time */
 
+    rh_retry_opts     retry;
     rh_client_handler handler;
     void             *user;
     rh_log            log; /* default: the loop's */
@@ -299,6 +327,7 @@ typedef struct rh_sent {
     void           *tag;    /* as given to the send */
     uint32_t        events;
     size_t          bytes;  /* of the message */
+    uint32_t        tries;  /* how often it was sent off; 1: stored once. More: perhaps more often, when an answer was lost */
     rh_status       status; /* RH_OK: the service has stored it */
     const rh_error *error;  /* NULL when RH_OK */
 } rh_sent;
@@ -312,7 +341,7 @@ typedef struct rh_producer_handler {
      *   RH_OK                  stored
      *   RH_E_TIMEOUT           the deadline passed and the service cannot have it
      *   RH_E_OUTCOME_UNKNOWN   all bytes left and no answer came: only you can say whether a duplicate hurts
-     *   RH_E_CONNECTION_LOST, RH_E_CLOSED, RH_E_DETACHED, ...  not stored; the link or connection ended first
+     *   RH_E_CONNECTION_LOST, RH_E_CLOSED, RH_E_DETACHED, ...  not stored; the link or connection ended first, for good
      *   RH_E_REJECTED, RH_E_RELEASED, RH_E_MODIFIED, RH_E_SERVER_BUSY, RH_E_MESSAGE_TOO_BIG, ...  the service's answer
      * The batch goes back to the producer when the call returns, unless it was sent again or rh_batch_keep() was
      * called inside.
@@ -332,6 +361,7 @@ typedef struct rh_producer_opts {
     size_t      batch_bytes; /* 1 MiB. The largest batch; the link's own limit holds too */
     uint32_t    batches;     /* 3. Full batches that fit into the producer's memory at a time */
     uint32_t    in_flight;   /* 1. Sends without outcome. With more, order holds unless the service refuses one of them */
+    bool        once;        /* a send whose answer was lost ends as RH_E_OUTCOME_UNKNOWN instead of going out again */
     const char *name;        /* of this producer, shown in the service's errors; default: random */
     rh_producer_handler handler;
     void       *user;
@@ -514,6 +544,7 @@ typedef struct rh_position {
 typedef enum rh_consumer_state {
     RH_CONSUMER_OPENING,
     RH_CONSUMER_OPEN,
+    RH_CONSUMER_RECOVERING, /* lost; OPEN again behind the last event that was given, or CLOSED */
     RH_CONSUMER_CLOSING,
     RH_CONSUMER_STOLEN, /* final: another consumer with an owner level reads this partition now */
     RH_CONSUMER_CLOSED, /* final */
@@ -522,7 +553,7 @@ typedef enum rh_consumer_state {
 typedef struct rh_consumer_handler {
     /** One event, lent for the call. NULL: events wait in the pool for rh_consumer_receive(). */
     void (*on_event)(void *user, rh_consumer *consumer, const rh_event *event);
-    /** error is NULL but for STOLEN and for CLOSED after a failure; lent for the call. No event comes after a final state. */
+    /** error is NULL but for RECOVERING, STOLEN and for CLOSED after a failure; lent for the call. No event comes after a final state. */
     void (*on_state)(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error);
 } rh_consumer_handler;
 

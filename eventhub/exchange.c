@@ -212,6 +212,8 @@ static void pump(rh_exchange *x)
         rh_slice    part     = { call->bytes, call->n };
         rh_transfer transfer = { .parts = &part, .part_count = 1, .user = call };
         rh_status   status   = rh_link_send(x->sender, &transfer, &call->delivery);
+        bool full = status == RH_AGAIN && rh_link_credit_left(x->sender) > 0;
+        if (full && rh_loan_delivery(x->client)) status = rh_link_send(x->sender, &transfer, &call->delivery);
         if (status == RH_AGAIN) {
             /* on_credit or on_outcome comes back here, unless the engine's slots are somebody else's. */
             if (rh_link_credit_left(x->sender) && !rh_link_unsettled(x->sender)) retry(x);

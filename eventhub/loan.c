@@ -62,6 +62,15 @@ rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, si
     return NULL;
 }
 
+bool rh_loan_delivery(rh_client *client)
+{
+    rh_engine_slots slots = { .deliveries = 1 };
+    rh_loan        *loan  = make(client, &slots);
+    if (!loan || lend(client, loan) != RH_OK) return false;
+    rh_loan_leave(client, loan);
+    return true;
+}
+
 void rh_loan_leave(rh_client *client, rh_loan *loan)
 {
     if (!loan) return;

@@ -24,6 +24,12 @@ typedef struct rh_loan {
  * deliveries. NULL: no memory. */
 rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, size_t name);
 
+/**
+ * One more delivery, for who has credit and finds no slot: outcomes that never come keep theirs until their link is gone. It is
+ * taken back as soon as nobody uses it. False: no memory.
+ */
+RH_NODISCARD bool rh_loan_delivery(rh_client *client);
+
 /** The giver's session is gone; NULL is allowed. */
 void rh_loan_leave(rh_client *client, rh_loan *loan);
 

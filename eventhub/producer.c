@@ -92,7 +92,7 @@ static void arm_next(rh_producer *producer)
 {
     for (rh_send *send = producer->first; send; send = send->next)
         rh_producer_arm(producer, send->state == RH_SEND_REFUSED ? 0 : send->deadline);
-    if (producer->closing && !producer->down) rh_producer_arm(producer, producer->close_deadline);
+    if (producer->closing && producer->taken) rh_producer_arm(producer, producer->close_deadline);
     rh_producer_arm(producer, producer->look);
 }
 
@@ -129,10 +129,12 @@ static rh_status attach(void *user, rh_session *session, void *link_user, rh_lin
 static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
 {
     rh_producer *producer = user;
+    bool         first    = !producer->settled;
     (void)link, (void)answer;
     rh_producer_enter(producer);
     producer->settled = true;
-    if (!producer->quiet && producer->handler.on_open) producer->handler.on_open(producer->user, producer);
+    producer->lost    = false;
+    if (first && !producer->quiet && producer->handler.on_open) producer->handler.on_open(producer->user, producer);
     if (!producer->destroyed) {
         rh_sends_go(producer);
         rh_producer_refresh(producer);
@@ -156,10 +158,21 @@ static void on_outcome(void *user, rh_delivery *delivery, const rh_outcome *outc
     rh_producer_leave(producer);
 }
 
+static void on_lost(void *user, const rh_error *error)
+{
+    rh_producer *producer = user;
+    (void)error;
+    rh_producer_enter(producer);
+    producer->lost = true;
+    rh_sends_lost(producer);
+    rh_producer_leave(producer);
+}
+
 static void on_down(void *user, const rh_error *error)
 {
     rh_producer *producer = user;
     rh_producer_enter(producer);
+    producer->lost = false;
     producer->down = true;
     rh_story_keep(&producer->error, &producer->allocator, error);
     rh_sends_end(producer, error);
@@ -176,7 +189,8 @@ static void on_gone(void *user)
 }
 
 static const rh_attachment_handler handler = {
-    .attach = attach, .on_up = on_up, .on_credit = on_credit, .on_outcome = on_outcome, .on_down = on_down, .on_gone = on_gone,
+    .attach = attach, .on_up = on_up, .on_credit = on_credit, .on_outcome = on_outcome, .on_lost = on_lost,
+    .on_down = on_down, .on_gone = on_gone,
 };
 
 /* -- open, close, destroy --------------------------------------------------------------------------- */
@@ -241,7 +255,7 @@ static rh_producer *make(rh_client *client, const rh_producer_opts *opts)
     if (!producer) return NULL;
     *producer = (rh_producer){
         .client = client, .loop = rh_client_loop(client), .allocator = *allocator, .handler = opts->handler, .user = opts->user,
-        .batch_bytes = opts->batch_bytes, .in_flight = opts->in_flight, .memory = n, .armed = RH_TIME_NEVER, .idle = true,
+        .batch_bytes = opts->batch_bytes, .in_flight = opts->in_flight, .once = opts->once, .memory = n, .armed = RH_TIME_NEVER, .idle = true,
         .look = RH_TIME_NEVER, .keeps = opts->keep_memory,
     };
     producer->timer.fn = on_timer;

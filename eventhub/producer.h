@@ -35,7 +35,10 @@ typedef struct rh_send {
     rh_send_wait   *wait;
     void           *tag;
     rh_time         deadline;
+    rh_time         again;    /* not sent off before */
     rh_status       refusal;
+    uint32_t        tries;    /* sent off so often */
+    bool            unknown;  /* all of it left once, and no answer came */
     rh_send_state   state;
 } rh_send;
 
@@ -70,6 +73,8 @@ struct rh_producer {
     bool     quiet;     /* somebody waits for the opening and hears of it by a return value */
     bool     wants;     /* a RH_AGAIN was answered: on_ready is owed */
     bool     roomy;     /* something came back since then */
+    bool     once;      /* nothing goes out a second time */
+    bool     lost;      /* the link is away, to come back */
     bool     closing, down, closed, idle, destroyed;
 };
 
@@ -105,6 +110,9 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
 
 /** Ends what passed its deadline and tells what the engine refused; all: whatever the deadline. */
 void rh_sends_expire(rh_producer *producer, rh_time now, bool all);
+
+/** The link is gone and will be there again: what it had goes out again. */
+void rh_sends_lost(rh_producer *producer);
 
 /** The link is down for this reason: ends the sends, in order, up to the first that the engine still points into. */
 void rh_sends_end(rh_producer *producer, const rh_error *why);

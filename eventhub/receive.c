@@ -38,6 +38,12 @@ void rh_consumer_renew(rh_consumer *consumer)
 
 /* -- in ------------------------------------------------------------------------------------------- */
 
+/* Whatever happens to the link, reading goes on behind this one. */
+static void move_on(rh_consumer *consumer, int64_t sequence)
+{
+    if (sequence >= 0) consumer->position = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = sequence };
+}
+
 static void enqueue(rh_consumer *consumer)
 {
     const rh_event *kept;
@@ -52,7 +58,7 @@ static void enqueue(rh_consumer *consumer)
     consumer->last = event;
     consumer->waiting++;
     consumer->stirred = true;
-    consumer->position = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = rh_event_sequence_number(kept) };
+    move_on(consumer, rh_event_sequence_number(kept));
 }
 
 void rh_consumer_delivery(rh_consumer *consumer, const rh_incoming *in)
@@ -69,8 +75,10 @@ void rh_consumer_delivery(rh_consumer *consumer, const rh_incoming *in)
     if (!in->settled && link) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
     note_size(consumer, in->payload.n);
 
-    if (consumer->handler.on_event) consumer->handler.on_event(consumer->user, consumer, &consumer->lent);
-    else enqueue(consumer);
+    if (consumer->handler.on_event) {
+        move_on(consumer, rh_event_sequence_number(&consumer->lent));
+        consumer->handler.on_event(consumer->user, consumer, &consumer->lent);
+    } else enqueue(consumer);
     rh_consumer_renew(consumer);
 }
 

@@ -1,6 +1,7 @@
 #include "eventhub/producer.h"
 
 #include "eventhub/event_data.h"
+#include "eventhub/retry.h"
 
 #include <assert.h>
 
@@ -47,12 +48,12 @@ static void unlink_send(rh_producer *producer, rh_send *send)
 
 /* -- how a send ends ------------------------------------------------------------------------------ */
 
-static void tell(rh_producer *producer, rh_batch *batch, void *tag, rh_status status, const rh_error *error)
+static void tell(rh_producer *producer, rh_batch *batch, const rh_send *send, rh_status status, const rh_error *error)
 {
     if (producer->destroyed || !producer->handler.on_sent) return;
     rh_sent sent = {
-        .batch = rh_batch_is_single(batch) ? NULL : batch, .tag = tag, .events = batch->envelope.count,
-        .bytes = batch->envelope.used, .status = status, .error = status ? error : NULL,
+        .batch = rh_batch_is_single(batch) ? NULL : batch, .tag = send->tag, .events = batch->envelope.count,
+        .bytes = batch->envelope.used, .tries = send->tries, .status = status, .error = status ? error : NULL,
     };
     producer->handler.on_sent(producer->user, producer, &sent);
 }
@@ -70,7 +71,7 @@ static void finish(rh_producer *producer, rh_send *send, rh_status status, const
 {
     rh_batch *batch = send->batch;
     rh_send_wait *wait = send->wait;
-    void *tag = send->tag;
+    rh_send ended = *send;
     unlink_send(producer, send);
     batch->state = RH_BATCH_TOLD;
     send->wait = NULL;
@@ -78,7 +79,7 @@ static void finish(rh_producer *producer, rh_send *send, rh_status status, const
     else free_slot(producer, send); /* before the callback, which may send the next one */
 
     if (wait) answer(wait, batch, status, error);
-    else tell(producer, batch, tag, status, error);
+    else tell(producer, batch, &ended, status, error);
     if (batch->state == RH_BATCH_TOLD) rh_batch_drop(batch);
 }
 
@@ -87,6 +88,14 @@ static void finish_own(rh_producer *producer, rh_send *send, rh_status status, c
     rh_error error;
     rh_error_own(&error, status, words, NULL, NULL);
     finish(producer, send, status, &error);
+}
+
+/* A try that was refused says nothing of one before it whose answer was lost. */
+static void finish_refused(rh_producer *producer, rh_send *send, const rh_error *why)
+{
+    rh_error unknown;
+    if (send->unknown) rh_error_own(&unknown, RH_E_OUTCOME_UNKNOWN, "no answer came to one try, and another was refused: ", why->description, NULL);
+    finish(producer, send, send->unknown ? RH_E_OUTCOME_UNKNOWN : why->status, send->unknown ? &unknown : why);
 }
 
 static void after(rh_producer *producer)
@@ -110,6 +119,47 @@ static void go_after_this(rh_producer *producer)
     if (link && producer->next_to_go && rh_link_credit_left(link)) rh_producer_arm(producer, 0);
 }
 
+/* -- going out again ------------------------------------------------------------------------------ */
+
+/* The first in order that waits is the next to go, whatever was sent behind it before. */
+static void line_up(rh_producer *producer)
+{
+    producer->next_to_go = producer->first;
+    while (producer->next_to_go && producer->next_to_go->state != RH_SEND_WAITING) producer->next_to_go = producer->next_to_go->next;
+}
+
+void rh_sends_lost(rh_producer *producer)
+{
+    for (rh_send *send = producer->first, *next; send; send = next) {
+        next = send->next;
+        if (send->state != RH_SEND_DROPPED && send->state != RH_SEND_UNKNOWN) continue;
+        if (send->state == RH_SEND_UNKNOWN) send->unknown = true;
+        if (send->unknown && producer->once) {
+            finish_own(producer, send, RH_E_OUTCOME_UNKNOWN, "no answer came before the link was lost");
+            next = producer->first; /* the callback may have ended others */
+            if (producer->destroyed) return;
+        } else send->state = RH_SEND_WAITING;
+    }
+    line_up(producer);
+}
+
+/* A service that is busy gets it again, when it said and while there is time. */
+static void refused_by_service(rh_producer *producer, rh_send *send, const rh_outcome *outcome)
+{
+    rh_error error;
+    (void)rh_error_of_outcome(&error, outcome);
+    bool      again  = error.error_class == RH_CLASS_TRANSIENT && !producer->down && !producer->destroyed && rh_retry_may(producer->client, send->tries);
+    rh_time   now    = rh_loop_now(producer->loop);
+    if (again) send->again = rh_time_after(now, rh_retry_wait(producer->client, producer->path, send->tries, &error));
+    if (!again || send->again >= send->deadline) {
+        finish_refused(producer, send, &error);
+        return;
+    }
+    send->state = RH_SEND_WAITING;
+    line_up(producer);
+    rh_producer_arm(producer, send->again);
+}
+
 void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_outcome *outcome)
 {
     rh_send *send = rh_delivery_user(delivery);
@@ -122,15 +172,12 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
         rh_producer_refresh(producer);
         return;
     }
-    /* The link died under it; on_down, next, says of what. */
+    /* The link died under it; on_lost or on_down, next, says of what. */
     if (outcome->kind == RH_DROPPED) send->state = RH_SEND_DROPPED;
     else if (outcome->kind == RH_UNKNOWN) send->state = RH_SEND_UNKNOWN;
     else if (outcome->kind == RH_ACCEPTED) finish(producer, send, RH_OK, NULL);
-    else {
-        rh_error error;
-        rh_status status = rh_error_of_outcome(&error, outcome);
-        finish(producer, send, status, &error);
-    }
+    else refused_by_service(producer, send, outcome);
+    if (producer->lost) rh_sends_lost(producer);
     if (producer->down) end_as_told(producer);
     else rh_sends_go(producer);
     go_after_this(producer);
@@ -140,12 +187,14 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
 static void expire(rh_producer *producer, rh_send *send)
 {
     if (send->state == RH_SEND_REFUSED) {
-        finish_own(producer, send, send->refusal, rh_status_words(send->refusal));
+        rh_error error;
+        rh_error_own(&error, send->refusal, rh_status_words(send->refusal), NULL, NULL);
+        finish_refused(producer, send, &error);
         return;
     }
-    bool left = send->state == RH_SEND_UNKNOWN;
+    bool left = send->state == RH_SEND_UNKNOWN || send->unknown;
     /* Once down, the link may not be asked any more, and what it still lends may have left. */
-    if (send->state == RH_SEND_FLYING) left = producer->down || rh_delivery_abort(send->delivery) != RH_OK;
+    if (send->state == RH_SEND_FLYING && !left) left = producer->down || producer->lost || rh_delivery_abort(send->delivery) != RH_OK;
     if (left) finish_own(producer, send, RH_E_OUTCOME_UNKNOWN, "the deadline passed without an answer from the service");
     else finish_own(producer, send, RH_E_TIMEOUT, "the deadline passed before the event could leave");
 }
@@ -172,7 +221,7 @@ void rh_sends_end(rh_producer *producer, const rh_error *why)
     if (error.status == RH_OK) rh_error_own(&error, RH_E_CLOSED, "the producer was closed", NULL, NULL);
     /* In order: what is lent to the kernel still gets its outcome, and those behind it wait for that. */
     for (rh_send *send; (send = producer->first) && send->state != RH_SEND_FLYING;) {
-        if (send->state == RH_SEND_UNKNOWN) {
+        if (send->state == RH_SEND_UNKNOWN || send->unknown) {
             rh_error unknown;
             rh_error_own(&unknown, RH_E_OUTCOME_UNKNOWN, "no answer came before the end: ", error.description, NULL);
             finish(producer, send, RH_E_OUTCOME_UNKNOWN, &unknown);
@@ -204,6 +253,7 @@ static rh_status go(rh_send *send, rh_link *link)
     rh_status status = rh_link_send(link, &transfer, &send->delivery);
     if (status) return status;
     send->state = RH_SEND_FLYING;
+    send->tries++;
     batch->lent++;
     return RH_OK;
 }
@@ -217,14 +267,21 @@ void rh_sends_go(rh_producer *producer)
     bool any = false;
     while (link && producer->next_to_go) {
         rh_send *send = producer->next_to_go;
+        if (send->again > rh_loop_now(producer->loop)) {
+            rh_producer_arm(producer, send->again);
+            break;
+        }
         rh_status status = go(send, link);
+        bool full = status == RH_AGAIN && rh_link_credit_left(link) > 0;
+        if (full && rh_loan_delivery(producer->client)) status = go(send, link);
         if (status == RH_AGAIN) {
             bool others = rh_link_credit_left(link) && !rh_link_unsettled(link);
             if (others) rh_producer_arm(producer, rh_time_after(rh_loop_now(producer->loop), RETRY_SLOT));
             break;
         }
         if (status == RH_E_STATE) break; /* on its way down: on_down ends what waits */
-        producer->next_to_go = send->next;
+        do producer->next_to_go = producer->next_to_go->next; /* behind one that goes out again there may be some that still fly */
+        while (producer->next_to_go && producer->next_to_go->state != RH_SEND_WAITING);
         any = true;
         if (status == RH_OK) continue;
         send->state = RH_SEND_REFUSED;

@@ -57,7 +57,8 @@ void world_open(client_world *world, const rh_client_opts *opts)
     rh_client_opts own = { .size = sizeof own };
     if (opts) own = *opts;
     if (!own.connection_string && !own.fully_qualified_namespace) own.connection_string = world_connection_string;
-    own.handler = (rh_client_handler){ .on_state = on_state, .on_frame = on_frame, .on_expiring = on_expiring };
+    own.retry.off = !own.retry.delay_ms; /* what is lost stays lost, unless a test says how it comes back */
+    own.handler   = (rh_client_handler){ .on_state = on_state, .on_frame = on_frame, .on_expiring = on_expiring };
     own.log     = (rh_log){ on_log, world };
     own.user    = world;
     rh_error error;

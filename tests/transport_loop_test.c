@@ -112,6 +112,29 @@ Test(timer, a_timer_set_for_the_past_by_itself_holds_nobody_up)
     }
 }
 
+static void on_late(void *user, rh_time now)
+{
+    struct bell *bell = user;
+    bell->times++;
+    rh_timer_set(bell->loop, &bell->timer, now - RH_SECONDS(1));
+}
+
+Test(timer, one_set_for_long_ago_again_and_again_starves_nobody)
+{
+    for (each_backend(backend)) {
+        rh_loop *loop = make_loop(backend);
+        struct bell eager = { .loop = loop }, other = { .loop = loop };
+        eager.timer = (rh_timer){ .fn = on_late, .user = &eager };
+        other.timer = (rh_timer){ .fn = on_bell, .user = &other };
+        rh_timer_set(loop, &eager.timer, 0);
+        rh_timer_set(loop, &other.timer, rh_loop_now(loop) + RH_MS(2));
+        cr_expect_eq(rh_loop_run(loop, rh_loop_now(loop) + RH_MS(5)), RH_OK);
+        cr_expect_eq(other.times, 1);
+        rh_timer_cancel(loop, &eager.timer);
+        rh_loop_destroy(loop);
+    }
+}
+
 Test(timer, an_earlier_time_replaces_a_later_one_also_in_the_kernel)
 {
     for (each_backend(backend)) {

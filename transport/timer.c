@@ -63,6 +63,8 @@ void rh_timers_set(rh_timers *timers, rh_timer *timer, rh_time at)
     if (timer->is_set && timer->at == at) return;
     rh_timers_cancel(timers, timer);
     if (at == RH_TIME_NEVER) return;
+    /* One that is set for the past again and again would come before all others, for ever. */
+    if (at < timers->fired) at = timers->fired;
     timer->at = at;
     timer->order = timers->order++;
     timer->is_set = true;
@@ -73,7 +75,8 @@ void rh_timers_set(rh_timers *timers, rh_timer *timer, rh_time at)
 unsigned rh_timers_fire(rh_timers *timers, rh_time now)
 {
     /* A timer that is set anew for the past by what it calls must not hold the turn for ever. */
-    uint64_t end = timers->order;
+    uint64_t end  = timers->order;
+    timers->fired = now;
     unsigned fired = 0;
     while (timers->first && timers->first->at <= now && timers->first->order < end) {
         rh_timer *timer = timers->first;

@@ -9,6 +9,7 @@
 typedef struct rh_timers {
     rh_timer *first; /* the root: due before all others */
     uint64_t  order; /* counts settings, so that equal times keep their order */
+    rh_time   fired; /* when they were looked at last */
 } rh_timers;
 
 void rh_timers_set(rh_timers *timers, rh_timer *timer, rh_time at);

@@ -103,7 +103,8 @@ static void judge_stored(judgement *j, const rh_emu_partition *partition, const 
     if (!sim_model_know(j->model, message.body, where, &event)) return;
     uint32_t producer = j->model->events[event].producer;
     if (j->stored[event] < UINT8_MAX) j->stored[event]++;
-    if (j->model->events[event].unknown) return; /* its bytes may have been under way for as long as they liked */
+    /* Its bytes, or those of its first try, may have been under way for as long as they liked. */
+    if (j->model->events[event].unknown || j->model->events[event].again) return;
     if (event + 1 <= j->last[producer])
         sim_model_wrong(j->model, "%s: event %u of producer %u lies behind its event %u", where, event, producer, j->last[producer] - 1);
     j->last[producer] = event + 1;
@@ -124,9 +125,9 @@ static void judge_event(sim_model *model, uint32_t number, unsigned stored)
     const sim_event *e = &model->events[number];
     if (e->open) sim_model_wrong(model, "event %u of producer %u: %u sends never ended", number, e->producer, e->open);
     if (stored < e->accepted) sim_model_wrong(model, "event %u of producer %u was accepted %u times and is stored %u times", number, e->producer, e->accepted, stored);
-    if (stored > (unsigned)e->accepted + e->unknown)
-        sim_model_wrong(model, "event %u of producer %u: stored %u times, accepted %u, unknown %u, refused %u", number, e->producer, stored, e->accepted,
-                        e->unknown, e->refused);
+    if (stored > e->accepted + e->unknown + e->again)
+        sim_model_wrong(model, "event %u of producer %u: stored %u times, accepted %u, unknown %u, sent again %u, refused %u", number, e->producer, stored,
+                        e->accepted, e->unknown, e->again, e->refused);
 }
 
 void sim_model_judge(sim_model *model, const rh_emulator *emulator)

@@ -1,8 +1,8 @@
 /**
  * model.h: what every event was told to its producer, held against what the partitions hold and what consumers saw.
  *
- *   accepted             stored, once
- *   outcome unknown      stored at most once for each such send
+ *   accepted             stored, once; perhaps more often when it had to be sent more often than once
+ *   outcome unknown      stored at most once for each time it was sent
  *   any other failure    not stored
  *   order                a producer's events lie in a partition in the order they were sent, but for those without a known outcome
  *   nothing else         no event is invented or altered
@@ -19,6 +19,7 @@ typedef struct sim_event {
     uint32_t size;     /* of the body */
     uint8_t  accepted, unknown, refused; /* sends that ended so */
     uint8_t  open;     /* sends without outcome */
+    uint32_t again;    /* times that it was sent beyond the first */
 } sim_event;
 
 typedef struct sim_model {

@@ -12,6 +12,15 @@ static rh_loop *loop_of(const sim_world *world)
     return (rh_loop *)(uintptr_t)&world->loop.loop;
 }
 
+/* Nothing that was open ends for a reason that passes: it recovers, and says nothing but that. */
+static void judge_end(sim_world *world, const char *who, uint32_t id, const rh_error *error, bool was_open)
+{
+    if (!error || !was_open || world->closing || error->status == RH_E_CLOSED) return;
+    bool passes = error->error_class == RH_CLASS_TRANSIENT || error->error_class == RH_CLASS_REATTACH || error->error_class == RH_CLASS_RECONNECT;
+    if (passes && error->status != RH_E_TIMEOUT)
+        sim_model_wrong(&world->model, "%s %u ended for a reason that passes: %s %s", who, id, rh_status_name(error->status), error->description);
+}
+
 static void tell_end(const sim_world *world, const char *who, uint32_t id, const rh_error *error)
 {
     sim_tell((sim_trace *)(uintptr_t)&world->trace, world->loop.now, "%s %u ends: %s %s", who, id, error ? rh_status_name(error->status) : "RH_OK",
@@ -43,10 +52,17 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     for (uint32_t i = first; i < first + sent->events; i++) {
         sim_event *e = &world->model.events[i];
         if (e->open-- == 0) sim_model_wrong(&world->model, "a send of event %u ended twice", i);
+        if (sent->status == RH_OK && sent->tries > 1) e->again += sent->tries - 1;
         if (sent->status == RH_OK) e->accepted++;
-        else if (sent->status == RH_E_OUTCOME_UNKNOWN) e->unknown++;
+        else if (sent->status == RH_E_OUTCOME_UNKNOWN) e->unknown++, e->again += sent->tries - 1;
         else e->refused++;
     }
+}
+
+static void on_producer_opened(void *user, rh_producer *producer)
+{
+    (void)producer;
+    ((sim_producer *)user)->was_open = true;
 }
 
 static void on_producer_closed(void *user, rh_producer *producer, const rh_error *error)
@@ -54,6 +70,7 @@ static void on_producer_closed(void *user, rh_producer *producer, const rh_error
     sim_producer *p = user;
     (void)producer;
     tell_end(p->client->world, "producer", p->id, error);
+    judge_end(p->client->world, "producer", p->id, error, p->was_open && !p->leaving && !p->client->leaving);
     if (p->sends) sim_model_wrong(&p->client->world->model, "producer %u closed with %u sends without outcome", p->id, p->sends);
     p->lost = true;
     if (!p->client->world->closing) rh_timer_set(loop_of(p->client->world), &p->timer, soon(p->client->world));
@@ -66,11 +83,11 @@ static void open_producer(sim_producer *p)
     (void)snprintf(partition, sizeof partition, "%d", p->partition);
     rh_producer_destroy(p->producer);
     p->producer = NULL;
-    p->lost     = false;
+    p->lost = p->was_open = p->leaving = false;
     if (!p->client->client || p->client->lost) return; /* the client comes first, and opens us */
     rh_status status = rh_producer_open(p->client->client, RH_PRODUCER_OPTS(
         .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .batches = 2, .batch_bytes = 256 * 1024,
-        .handler = { .on_sent = on_sent, .on_closed = on_producer_closed }, .user = p), &p->producer);
+        .handler = { .on_open = on_producer_opened, .on_sent = on_sent, .on_closed = on_producer_closed }, .user = p), &p->producer);
     if (status != RH_OK) rh_timer_set(loop_of(world), &p->timer, soon(world));
     else p->reopened++;
 }
@@ -210,8 +227,10 @@ static void on_consumer_state(void *user, rh_consumer *consumer, rh_consumer_sta
 {
     sim_consumer *c = user;
     (void)consumer;
+    if (state == RH_CONSUMER_OPEN) c->was_open = true;
     if (state != RH_CONSUMER_CLOSED && state != RH_CONSUMER_STOLEN) return;
     tell_end(c->client->world, "consumer", c->id, error);
+    judge_end(c->client->world, "consumer", c->id, error, c->was_open && !c->leaving && !c->client->leaving);
     c->lost = true;
     if (!c->client->world->closing) rh_timer_set(loop_of(c->client->world), &c->timer, soon(c->client->world));
 }
@@ -225,7 +244,7 @@ static void open_consumer(sim_consumer *c)
     while (c->held) let_go(c->held);
     rh_consumer_destroy(c->consumer);
     c->consumer = NULL;
-    c->lost     = false;
+    c->lost = c->was_open = c->leaving = false;
     if (!c->client->client || c->client->lost) return;
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(c->client->client, RH_CONSUMER_OPTS(
@@ -256,8 +275,10 @@ static void on_client_state(void *user, rh_client *rh, rh_client_state state, co
     if (error) look_for_canary(client->world, error->description);
     sim_tell(&client->world->trace, client->world->loop.now, "client %u is %s", client->id,
              (const char *[]){ "idle", "connecting", "open", "closing", "closed" }[state]);
+    if (state == RH_CLIENT_OPEN) client->was_open = true;
     if (state != RH_CLIENT_CLOSED) return;
     tell_end(client->world, "client", client->id, error);
+    judge_end(client->world, "client", client->id, error, client->was_open && !client->leaving);
     client->lost = true;
     if (!client->world->closing) rh_timer_set(loop_of(client->world), &client->timer, soon(client->world));
 }
@@ -296,14 +317,14 @@ static void make_client(sim_client *client)
         .connection_string = world->tls
             ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
             : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
-        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16,
+        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16, .operation_timeout_ms = 30000,
         .handler = { .on_state = on_client_state, .on_frame = world->trace.out ? on_frame : NULL }, .user = client, .log = { on_log, world }),
         &client->client, &error);
     if (status != RH_OK) {
         sim_model_wrong(&world->model, "no client: %s", error.description);
         return;
     }
-    client->lost = false;
+    client->lost = client->was_open = client->leaving = false;
     client->remade++;
     for (size_t i = 0; i < client->producer_count; i++) {
         open_producer(&client->producers[i]);
@@ -328,11 +349,17 @@ static void close_something(sim_client *client)
         sim_producer *p = &client->producers[sim_below(c, client->producer_count)];
         if (!p->producer || p->lost) return;
         if (p->sends) draining(client);
+        p->leaving = true;
         rh_producer_close(p->producer, when);
     } else if (client->consumer_count && sim_once_in(c, 2)) {
         sim_consumer *consumer = &client->consumers[sim_below(c, client->consumer_count)];
-        if (consumer->consumer && !consumer->lost) rh_consumer_close(consumer->consumer, when);
-    } else rh_client_close(client->client, when, NULL, NULL);
+        if (!consumer->consumer || consumer->lost) return;
+        consumer->leaving = true;
+        rh_consumer_close(consumer->consumer, when);
+    } else {
+        client->leaving = true;
+        rh_client_close(client->client, when, NULL, NULL);
+    }
 }
 
 static void on_whim(void *user, rh_time now)

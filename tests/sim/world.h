@@ -31,6 +31,8 @@ typedef struct sim_producer {
     rh_time      interval_most;
     rh_timer     timer;     /* the next send, or opening anew */
     bool         lost;      /* told to be closed */
+    bool         was_open;  /* since it was opened the last time */
+    bool         leaving;   /* asked to close */
     uint32_t     sends;     /* without outcome */
     uint64_t     reopened;
 } sim_producer;
@@ -53,7 +55,7 @@ typedef struct sim_consumer {
     uint32_t     hold_every; /* one event in so many is kept for a while; 0: none */
     int64_t      seen;       /* the last sequence number; -1: none */
     rh_timer     timer;
-    bool         lost;
+    bool         lost, was_open, leaving;
     uint64_t     events, reopened;
     sim_held    *held;
 } sim_consumer;
@@ -65,7 +67,7 @@ struct sim_client {
     rh_timer      timer;   /* made anew */
     rh_timer      whim;    /* closes something politely, to open it again */
     rh_time       whim_most;
-    bool          lost;
+    bool          lost, was_open, leaving;
     uint64_t      remade;
     sim_producer *producers;
     size_t        producer_count;

@@ -1,0 +1,304 @@
+#include <criterion/criterion.h>
+
+#include "emulator/connection.h"
+#include "eventhub/eventhub.h"
+#include "tests/emulator_world.h"
+
+/* What the service does wrong: the first of the list at the first moment of its kind, and so on. */
+struct wrong {
+    rh_emulator_moment moment;
+    rh_emulator_fault  fault;
+    const char        *condition;
+};
+
+static struct {
+    emulator_world world;
+    struct wrong   wrongs[8];
+    size_t         wrong_count, wrong_next;
+    rh_client     *client;
+    rh_producer   *producer;
+    rh_consumer   *consumer;
+    char           states[64];   /* of the client: "c" connecting, "O" open, "C" closed */
+    char           reading[64];  /* of the consumer: "O" open, "r" recovering, "C" closed */
+    unsigned       sents, retries, closes;
+    rh_sent        sent;
+    rh_error       error, closed;
+    int64_t        seen[64];
+    unsigned       seen_count;
+} t;
+
+static rh_emulator_fault judge(void *user, rh_emulator_moment moment, const char **condition)
+{
+    const struct wrong *wrong = &t.wrongs[t.wrong_next];
+    (void)user;
+    if (t.wrong_next >= t.wrong_count || wrong->moment != moment) return RH_EMULATOR_NO_FAULT;
+    t.wrong_next++;
+    if (wrong->condition) *condition = wrong->condition;
+    return wrong->fault;
+}
+
+static void on_state(void *user, rh_client *client, rh_client_state state, const rh_error *error)
+{
+    char mark[] = { "icO.C"[state], 0 };
+    (void)user, (void)client;
+    strcat(t.states, mark);
+    if (state == RH_CLIENT_CLOSED && error) t.closed = *error;
+}
+
+static void on_retry(void *user, rh_client *client, const rh_retry *retry)
+{
+    (void)user, (void)client;
+    cr_expect(retry->what && retry->tries > 0 && retry->error->status != RH_OK);
+    t.retries++;
+}
+
+static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
+{
+    (void)user, (void)producer;
+    t.sents++;
+    t.sent = *sent;
+    if (sent->error) t.error = *sent->error;
+}
+
+static void on_producer_closed(void *user, rh_producer *producer, const rh_error *error)
+{
+    (void)user, (void)producer;
+    t.closes++;
+    if (error) t.error = *error;
+}
+
+static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
+{
+    (void)user, (void)consumer;
+    if (t.seen_count < 64) t.seen[t.seen_count++] = rh_event_sequence_number(event);
+}
+
+static void on_reading(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
+{
+    char mark[] = { ".Or.SC"[state], 0 };
+    (void)user, (void)consumer, (void)error;
+    strcat(t.reading, mark);
+}
+
+static void open_world(const rh_retry_opts *retry, const struct wrong *wrongs, size_t count)
+{
+    rh_emulator_hub hub = { .name = "hub", .partitions = 1 };
+    memset(&t, 0, sizeof t);
+    if (count) memcpy(t.wrongs, wrongs, count * sizeof *wrongs);
+    t.wrong_count = count;
+    namespace_open(&t.world, RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1, .faults = { judge, NULL }));
+    cr_assert_eq(rh_client_create(&t.world.toy.loop, RH_CLIENT_OPTS(
+        .connection_string = "Endpoint=sb://toy/;SharedAccessKeyName=" RH_EMULATOR_RULE ";SharedAccessKey=" RH_EMULATOR_KEY
+                             ";EntityPath=hub;UseDevelopmentEmulator=true",
+        .retry = retry ? *retry : (rh_retry_opts){ 0 }, .handler = { .on_state = on_state, .on_retry = on_retry }), &t.client, NULL), RH_OK);
+}
+
+static void open_producer(bool once)
+{
+    cr_assert_eq(rh_producer_open_wait(t.client, RH_PRODUCER_OPTS(.partition = "0", .once = once,
+        .handler = { .on_sent = on_sent, .on_closed = on_producer_closed }), &t.producer, 0, NULL), RH_OK);
+}
+
+static void send_one(void)
+{
+    rh_event_data event = { .body = rh_str("a") };
+    cr_assert_eq(rh_producer_send_event(t.producer, &event, rh_time_after(t.world.toy.now, RH_SECONDS(60)), NULL), RH_OK);
+}
+
+static uint64_t stored(void)
+{
+    rh_emulator_stats stats;
+    rh_emulator_stats_read(t.world.emulator, &stats);
+    return stats.events_in;
+}
+
+static void close_world(void)
+{
+    rh_producer_destroy(t.producer);
+    rh_consumer_destroy(t.consumer);
+    rh_client_destroy(t.client);
+    namespace_close(&t.world);
+}
+
+Test(recovery, a_send_whose_connection_is_lost_goes_out_again_and_is_told_once)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    send_one();
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_OK);
+    cr_expect_eq(stored(), 1);
+    cr_expect_str_eq(t.states, "OcO");
+    cr_expect_geq(t.retries, 2, "the connection and the link");
+    close_world();
+}
+
+Test(recovery, an_answer_that_is_lost_may_store_an_event_twice_and_says_how_often_it_was_sent)
+{
+    open_world(NULL, (struct wrong[]){ { RH_EMULATOR_SEND, RH_EMULATOR_FORGET, NULL } }, 1);
+    open_producer(false);
+    send_one();
+    toy_loop_pass(&t.world.toy, 1);
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_OK);
+    cr_expect_eq(t.sent.tries, 2);
+    cr_expect_eq(stored(), 2);
+    close_world();
+}
+
+Test(recovery, a_producer_that_sends_once_tells_that_nobody_knows)
+{
+    open_world(NULL, (struct wrong[]){ { RH_EMULATOR_SEND, RH_EMULATOR_FORGET, NULL } }, 1);
+    open_producer(true);
+    send_one();
+    toy_loop_pass(&t.world.toy, 1);
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sent.status, RH_E_OUTCOME_UNKNOWN);
+    cr_expect_eq(stored(), 1);
+    send_one();
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sents, 2);
+    cr_expect_eq(t.sent.status, RH_OK, "the producer itself lives on");
+    close_world();
+}
+
+Test(recovery, a_second_try_that_is_refused_says_nothing_of_the_first)
+{
+    open_world(NULL, (struct wrong[]){ { RH_EMULATOR_SEND, RH_EMULATOR_FORGET, NULL },
+                                       { RH_EMULATOR_SEND, RH_EMULATOR_REFUSE, "amqp:not-allowed" } }, 2);
+    open_producer(false);
+    send_one();
+    toy_loop_pass(&t.world.toy, 1);
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_E_OUTCOME_UNKNOWN);
+    cr_expect_eq(stored(), 1);
+    close_world();
+}
+
+Test(recovery, a_busy_service_gets_the_event_again_no_sooner_than_it_asked_for)
+{
+    open_world(NULL, (struct wrong[]){ { RH_EMULATOR_SEND, RH_EMULATOR_REFUSE, "com.microsoft:server-busy" } }, 1);
+    open_producer(false);
+    send_one();
+    toy_loop_pass(&t.world.toy, 3);
+    cr_expect_eq(t.sents, 0);
+    toy_loop_pass(&t.world.toy, 10);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_OK);
+    cr_expect_eq(t.sent.tries, 2);
+    cr_expect_eq(stored(), 1);
+    close_world();
+}
+
+Test(recovery, a_consumer_reads_on_behind_the_last_event_it_was_given)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    cr_assert_eq(rh_consumer_open(t.client, RH_CONSUMER_OPTS(.partition = "0", .handler = { .on_event = on_event, .on_state = on_reading }), &t.consumer), RH_OK);
+    for (unsigned i = 0; i < 6; i++) {
+        send_one();
+        toy_loop_pass(&t.world.toy, 2);
+        if (i % 2 == 1) toy_loop_break(&t.world.toy);
+    }
+    toy_loop_pass(&t.world.toy, 10);
+    cr_assert_eq(t.seen_count, 6);
+    for (unsigned i = 0; i < 6; i++) cr_expect_eq(t.seen[i], i);
+    cr_expect_str_eq(t.reading, "OrOrOrO");
+    close_world();
+}
+
+static void detach_reader(void)
+{
+    rh_emu_connection *connection = t.world.emulator->connections;
+    for (rh_emu_link *link = connection->links; link; link = link->next)
+        if (strstr(link->path ? link->path : "", "ConsumerGroups")) {
+            link->is_leaving = true;
+            cr_assert_eq(rh_link_detach(link->link, true, "amqp:link:detach-forced", "The link was idle for too long."), RH_OK);
+        }
+    rh_emu_connection_wake(connection);
+}
+
+Test(recovery, a_link_that_is_lost_takes_nothing_else_along)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    cr_assert_eq(rh_consumer_open(t.client, RH_CONSUMER_OPTS(.partition = "0", .handler = { .on_event = on_event, .on_state = on_reading }), &t.consumer), RH_OK);
+    toy_loop_pass(&t.world.toy, 1);
+    unsigned dials = t.world.toy.dials;
+    detach_reader();
+    toy_loop_pass(&t.world.toy, 5);
+    send_one();
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect_eq(t.seen_count, 1);
+    cr_expect_str_eq(t.reading, "OrO");
+    cr_expect_eq(t.world.toy.dials, dials);
+    cr_expect_str_eq(t.states, "O");
+    close_world();
+}
+
+Test(recovery, gives_up_after_so_many_tries_as_it_was_told_and_says_why)
+{
+    open_world(&(rh_retry_opts){ .tries = 4, .delay_ms = 10 }, NULL, 0);
+    open_producer(false);
+    t.world.toy.dial_status = RH_E_REFUSED;
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 60);
+    cr_expect_str_eq(t.states + 2, ".C");
+    cr_expect_eq(t.closed.status, RH_E_REFUSED);
+    cr_expect_eq(t.closes, 1);
+    cr_expect_eq(t.error.status, RH_E_REFUSED);
+    close_world();
+}
+
+Test(recovery, waits_longer_after_each_failure_and_never_longer_than_allowed)
+{
+    open_world(&(rh_retry_opts){ .delay_ms = 100, .max_delay_ms = 1000 }, NULL, 0);
+    open_producer(false);
+    unsigned dials = t.world.toy.dials;
+    t.world.toy.dial_status = RH_E_REFUSED;
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 60);
+    cr_expect_geq(t.world.toy.dials - dials, 60, "a second at most between two");
+    cr_expect_leq(t.world.toy.dials - dials, 400, "and half of that on average");
+    t.world.toy.dial_status = RH_OK;
+    send_one();
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sent.status, RH_OK);
+    close_world();
+}
+
+Test(recovery, can_be_switched_off)
+{
+    open_world(&(rh_retry_opts){ .off = true }, NULL, 0);
+    open_producer(false);
+    send_one();
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_str_eq(t.states, "O.C");
+    cr_expect_eq(t.sents, 1);
+    cr_expect_neq(t.sent.status, RH_OK);
+    cr_expect_eq(t.retries, 0);
+    close_world();
+}
+
+Test(recovery, a_close_while_it_is_away_ends_it_cleanly)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    t.world.toy.dial_hangs = true;
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 3);
+    rh_client_close(t.client, rh_time_after(t.world.toy.now, RH_SECONDS(1)), NULL, NULL);
+    toy_loop_pass(&t.world.toy, 3);
+    cr_expect_eq(rh_client_state_of(t.client), RH_CLIENT_CLOSED);
+    cr_expect_eq(t.closes, 1);
+    cr_expect_eq(t.closed.status, RH_OK);
+    close_world();
+}
