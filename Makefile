@@ -56,7 +56,7 @@ help:
 	@echo "make test       every test, check included"
 	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0)"
 	@echo "make sanitize   the tests under ASan and UBSan"
-	@echo "make fuzz       the fuzz targets (TIME=60 seconds each)"
+	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench      every bench beside floors and rivals, and the goal table: 10 minutes (FULL=1: all sizes, much longer)"
@@ -149,7 +149,7 @@ $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
@@ -193,24 +193,28 @@ instructions: packages-test
 
 # --- fuzzing ------------------------------------------------------------------------------------
 
-TIME ?= 60
-TARGET ?= $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
+TIME   ?= 60
+JOBS   ?= 1
+TARGETS = $(filter-out replay,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
+TARGET ?= $(TARGETS)
+REPLAYS = $(TARGETS:%=$(BUILD)/replay/%)
 
-$(BUILD)/fuzz/%: fuzz/%.c $(wildcard codec/*.c codec/*.h proto/*.c proto/*.h proto/*.def)
-	@mkdir -p $(@D)
-	clang -O1 -g -I. -std=c11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(wildcard codec/*.c proto/*.c)
+$(BUILD)/fuzz/%: fuzz/%.c fuzz/build.sh fuzz/dictionary.sh $(wildcard fuzz/*.h) $(wildcard $(addsuffix /*.[ch],codec proto) proto/*.def) eventhub/connection_string.c emulator/filter.c
+	@echo "  fuzz $*"
+	$(Q)OUT=$(BUILD)/fuzz WORK=$(BUILD)/fuzz/objects/$* fuzz/build.sh $*
 
 fuzz: packages-fuzz
 	@$(MAKE) --no-print-directory $(TARGET:%=$(BUILD)/fuzz/%)
-	@for target in $(TARGET); do \
-	    echo "== $$target, $(TIME) s"; mkdir -p $(BUILD)/corpus/$$target; \
-	    $(BUILD)/fuzz/$$target -max_total_time=$(TIME) -max_len=4096 -timeout=5 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ \
-	        $(BUILD)/corpus/$$target $$(ls -d fuzz/corpus/$$target 2>/dev/null) 2>$(BUILD)/fuzz/$$target.log || { tail -40 $(BUILD)/fuzz/$$target.log; exit 1; }; \
-	    grep -E 'number_of_executed_units|average_exec_per_sec|DONE' $(BUILD)/fuzz/$$target.log; \
-	done
+	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/campaign.sh $(TARGET)
+
+# The same targets with files for input, by any compiler: fuzz/replay.c.
+$(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(STATIC)
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(wildcard $(BUILD)/fuzz/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

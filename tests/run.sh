@@ -64,6 +64,8 @@ for plain in tests/*_main.c; do
 done
 echo "simulated worlds"
 part sim 60 "$BUILD/rh-sim" --seeds 200
+echo "inputs of the fuzz targets"
+part corpora 60 tests/corpora.sh
 echo "the house"
 part walls 60 tests/walls.sh
 part instructions_gate 60 tests/instructions_test.sh
