@@ -37,11 +37,13 @@ HEADERS  = $(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performati
 TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))
 PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
+TARGETS  = $(filter-out replay,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
+REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
 
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim sanitize counted instructions fuzz lint install clean
+.PHONY: all build help run check test sim sanitize counted instructions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -195,9 +197,7 @@ instructions: packages-test
 
 TIME   ?= 60
 JOBS   ?= 1
-TARGETS = $(filter-out replay,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
 TARGET ?= $(TARGETS)
-REPLAYS = $(TARGETS:%=$(BUILD)/replay/%)
 
 $(BUILD)/fuzz/%: fuzz/%.c fuzz/build.sh fuzz/dictionary.sh $(wildcard fuzz/*.h) $(wildcard $(addsuffix /*.[ch],codec proto) proto/*.def) eventhub/connection_string.c emulator/filter.c
 	@echo "  fuzz $*"
@@ -213,8 +213,15 @@ $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
+# The seeds that come of tables, written again; those of other inputs were written by hand.
+$(BUILD)/make-seeds: $(BUILD)/fuzz/seeds/make.o $(STATIC)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+fuzz-seeds: $(BUILD)/make-seeds
+	$(BUILD)/make-seeds fuzz/corpus
+
 clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(wildcard $(BUILD)/fuzz/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/seeds/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

@@ -4,16 +4,8 @@
  *
  * The input: a byte for role and depth, then records. A record of n > 0 bytes is a frame's channel and body, framed here
  * so that mutations reach the inside of it; 0 is followed by what the owner does; 255 by raw bytes. */
-#include <stdlib.h>
-
+#include "fuzz/oracle.h"
 #include "proto/proto.h"
-
-#define REQUIRE(x)                                                                                 \
-    do                                                                                             \
-        if (!(x)) abort();                                                                         \
-    while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PEER_FRAME_MAX = 512, OUR_FRAME_MAX = 1024, GATHER = 700, MEMORY = 1 << 17 };
 

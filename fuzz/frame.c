@@ -1,16 +1,8 @@
 /* A frame, and the list, message or batch inside: readers by hand and by table agree, what was read is written and read
  * again, and nothing points outside of the bytes. The same bytes are tried as each of these. */
-#include <stdlib.h>
-
+#include "fuzz/oracle.h"
 #include "proto/proto.h"
 #include "proto/table.h"
-
-#define REQUIRE(x)                                                                                 \
-    do                                                                                             \
-        if (!(x)) abort();                                                                         \
-    while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union any_list {
     uint32_t has;
@@ -19,12 +11,6 @@ union any_list {
 };
 
 static uint8_t out[3][1 << 18];
-
-static bool inside(rh_slice part, rh_slice whole)
-{
-    if (part.p == NULL) return part.n == 0;
-    return part.p >= whole.p && part.p <= whole.p + whole.n && part.n <= (size_t)(whole.p + whole.n - part.p);
-}
 
 static rh_slice slice_at(const union any_list *list, const rh_row *row)
 {
