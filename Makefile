@@ -199,12 +199,13 @@ TIME   ?= 60
 JOBS   ?= 1
 TARGET ?= $(TARGETS)
 
-$(BUILD)/fuzz/%: fuzz/%.c fuzz/build.sh fuzz/dictionary.sh $(wildcard fuzz/*.h) $(wildcard $(addsuffix /*.[ch],codec proto) proto/*.def) eventhub/connection_string.c emulator/filter.c
-	@echo "  fuzz $*"
-	$(Q)OUT=$(BUILD)/fuzz WORK=$(BUILD)/fuzz/objects/$* fuzz/build.sh $*
+# All in one go, for the layers are compiled once for all.
+$(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h codec/*.[ch] proto/*.[ch] proto/*.def) fuzz/build.sh fuzz/dictionary.sh eventhub/connection_string.c emulator/filter.c
+	@echo "  fuzz $(TARGETS)"
+	$(Q)OUT=$(BUILD)/fuzz fuzz/build.sh $(TARGETS)
 
 fuzz: packages-fuzz
-	@$(MAKE) --no-print-directory $(TARGET:%=$(BUILD)/fuzz/%)
+	@$(MAKE) --no-print-directory -s $(TARGET:%=$(BUILD)/fuzz/%)
 	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/campaign.sh $(TARGET)
 
 # The same targets with files for input, by any compiler: fuzz/replay.c.

@@ -19,6 +19,11 @@ best_of() { # word logs ...: cov: and ft: of the last lines that tell them
     cat "$@" | awk -v word="$word" '{ for (i = 1; i < NF; i++) if ($i == word && $(i + 1) > n) n = $(i + 1) } END { print n + 0 }'
 }
 
+# What was found, and where: of a stack the lines in our own folders.
+tell_of() { # logs ...
+    sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
+}
+
 fuzz_one() { # target
     local target=$1 job logs=() corpus=$BUILD/corpus/$1 findings=$BUILD/findings/$1 before
     mkdir -p "$corpus" "$findings"
@@ -37,7 +42,7 @@ fuzz_one() { # target
     runs=$(sum_of number_of_executed_units "${logs[@]}")
     printf '%-18s %13d %9d %9d %9d %9d %9d\n' "$target" "$runs" "$(sum_of average_exec_per_sec "${logs[@]}")" \
         "$(best_of cov: "${logs[@]}")" "$(best_of ft: "${logs[@]}")" "$(sum_of new_units_added "${logs[@]}")" "$found"
-    [ "$found" = 0 ] || grep -hE 'ERROR|Test unit written|Error:|#[0-9]+ .* in .*fuzz/' "${logs[@]}" | sed 's/^/    /' | head -12
+    [ "$found" = 0 ] || tell_of "${logs[@]}"
     found_in_all=$((found_in_all + found))
 }
 
