@@ -52,7 +52,6 @@ bars tls-handshake tls-handshake value 'TLS, a connection: CPU microseconds of t
 bars connect connect value 'From nothing to the first accepted event: round trips, TCP included' '' "less is better; $timed"
 bars memory memory value 'An idle connection with session, $cbs pair and link: bytes of pages touched' B 'less is better; slope from 1 to 1,001 connections'
 
-# Only a full run has several sizes.
 for way in send receive; do
     ask sizes.jq --arg way $way | lines "size-$way" "Stream over loopback, $way: throughput over event size" 'megabytes of bodies a second, plain TCP, one connection; more is better' \
         'bytes of body' 'MB/s' "'100 B' 100, '1 KiB' 1024, '64 KiB' 65536"

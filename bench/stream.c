@@ -2,7 +2,7 @@
  * The stream bench: one connection to the null peer over loopback, as fast as it goes; the client on core 0, the null peer
  * on core 1.
  *
- *   stream BUILD            the cells of the gate into BUILD/bench/stream.json and .csv
+ *   stream BUILD            the cells of the gate, and three sizes of body, into BUILD/bench/stream.json and .csv
  *   stream BUILD full       all sizes, settlements, batches and singles
  *
  * Each contender is one process for the whole bench. A round of a row opens its task, runs some events to warm up, runs
@@ -51,12 +51,12 @@ static cell cells[CELLS_MAX] = {
     { .task = "send", .tls = false, .settled = true, .batch = 1, .size = 1024 },
     { .task = "send", .tls = false, .settled = true, .batch = BATCH, .size = 1024 },
     { .task = "receive", .tls = false, .settled = false, .batch = 1, .size = 1024 },
-    { .task = "send", .tls = false, .settled = false, .batch = BATCH, .size = 100 },
+    { .task = "send", .tls = false, .settled = false, .batch = BATCH, .size = 100, .gate = true },
     { .task = "send", .tls = false, .settled = false, .batch = 1, .size = 100 },
-    { .task = "receive", .tls = false, .settled = true, .batch = 1, .size = 100 },
-    { .task = "send", .tls = false, .settled = false, .batch = 12, .size = 65536 },
+    { .task = "receive", .tls = false, .settled = true, .batch = 1, .size = 100, .gate = true },
+    { .task = "send", .tls = false, .settled = false, .batch = 12, .size = 65536, .gate = true },
     { .task = "send", .tls = false, .settled = false, .batch = 1, .size = 65536 },
-    { .task = "receive", .tls = false, .settled = true, .batch = 1, .size = 65536 },
+    { .task = "receive", .tls = false, .settled = true, .batch = 1, .size = 65536, .gate = true },
     { .task = "send", .tls = true, .settled = false, .batch = 1, .size = 1024 },
     { .task = "send", .tls = true, .settled = false, .batch = BATCH, .size = 100 },
     { .task = "receive", .tls = true, .settled = true, .batch = 1, .size = 100 },
