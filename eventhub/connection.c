@@ -122,6 +122,8 @@ static void late(rh_client *client)
 static bool may_be_haste(const rh_client *client, rh_status status)
 {
     if (client->state != RH_CLIENT_CONNECTING || !client->pipe_up || client->opened || !client->pipelines) return false;
+    /* Its time is over, perhaps because the machine slept: the next try has time of its own. */
+    if (client->deadline == RH_TIME_NEVER) return false;
     /* A mechanism or credentials refused: it has understood. */
     return status != RH_E_SASL && !client->closing && !client->destroyed;
 }

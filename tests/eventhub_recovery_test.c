@@ -274,6 +274,27 @@ Test(recovery, waits_longer_after_each_failure_and_never_longer_than_allowed)
     close_world();
 }
 
+Test(recovery, a_sleep_in_the_middle_of_connecting_again_leaves_nobody_hanging)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    toy_loop_break(&t.world.toy);
+    t.world.toy.silent = true;
+    unsigned dials = t.world.toy.dials;
+    while (t.world.toy.dials == dials) cr_assert_eq(rh_loop_turn(&t.world.toy.loop, RH_TIME_NEVER), RH_OK);
+    cr_assert_eq(rh_loop_run(&t.world.toy.loop, rh_time_after(t.world.toy.now, RH_MS(10))), RH_OK);
+    t.world.toy.now += RH_SECONDS(100);
+    cr_assert_eq(rh_loop_run(&t.world.toy.loop, rh_time_after(t.world.toy.now, RH_MS(1))), RH_OK);
+    t.world.toy.dial_hangs = true;
+    toy_loop_pass(&t.world.toy, 60);
+    t.world.toy.silent = t.world.toy.dial_hangs = false;
+    send_one();
+    toy_loop_pass(&t.world.toy, 60);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_OK);
+    close_world();
+}
+
 Test(recovery, can_be_switched_off)
 {
     open_world(&(rh_retry_opts){ .off = true }, NULL, 0);
