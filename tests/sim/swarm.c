@@ -246,6 +246,9 @@ void sim_swarm_calm(sim_swarm *swarm)
 {
     sim_wire *wire;
     swarm->calm = true;
+    /* A line that takes a few bytes at a time has no fault, but what it has to catch up on would take longer than the calm. */
+    swarm->piece_most  = 0;
+    swarm->return_most = 0;
     for (size_t i = 0; (wire = sim_wire_at(swarm->loop, i)); i++) {
         configure(swarm, wire);
         for (int end = 0; end < 2; end++) {
