@@ -45,7 +45,7 @@ static void go(rh_attachment *a)
 /* A token that the service took and does not believe any more is worth one new one. */
 static bool renews(rh_attachment *a)
 {
-    if (a->error.status == RH_OK || rh_story_error(&a->error)->error_class != RH_CLASS_TOKEN || a->refused || a->tokens > 0) return false;
+    if (a->error.status == RH_OK || rh_story_error(&a->error)->error_class != RH_CLASS_TOKEN || a->tokens > 0) return false;
     a->tokens++;
     rh_grant_renew(a->grant);
     return true;
@@ -55,7 +55,7 @@ static bool may_recover(rh_attachment *a)
 {
     bool alive = a->state == RH_ATTACHMENT_WAITING || a->state == RH_ATTACHMENT_ATTACHING || a->state == RH_ATTACHMENT_UP;
     /* What never came up hears why at once, unless the connection went away under it. */
-    if (!alive || a->silent || !(a->was_up || a->client->lost) || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
+    if (!alive || a->silent || a->refused || !(a->was_up || a->client->lost) || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
     return rh_retry_passes(rh_story_error(&a->error)) || renews(a);
 }
 
@@ -69,7 +69,7 @@ static void wait_again(rh_attachment *a)
     a->ending   = false;
     if (a->was_up) a->deadline = RH_TIME_NEVER;
     a->again    = rh_time_after(now, rh_retry_wait(a->client, a->grant->audience, ++a->tries, &error));
-    set_timer(a, a->again < a->deadline ? a->again : a->deadline);
+    if (a->state == RH_ATTACHMENT_WAITING) set_timer(a, a->again < a->deadline ? a->again : a->deadline); /* not closed by who was told */
 }
 
 /* Asks the peer to end what is still there: the link first, so that it learns why, then the session. */
@@ -88,7 +88,7 @@ static void leave(rh_attachment *a)
         status = rh_session_end(a->session, NULL, NULL);
     }
     if (status == RH_AGAIN) set_timer(a, rh_time_after(rh_loop_now(a->client->loop), RETRY));
-    else rh_timer_cancel(a->client->loop, &a->timer);
+    else set_timer(a, a->state == RH_ATTACHMENT_LOST ? a->deadline : RH_TIME_NEVER);
     rh_client_wake(a->client);
 }
 
@@ -118,14 +118,22 @@ static void lose(rh_attachment *a)
 {
     rh_error error;
     rh_story_read(&a->error, &error);
-    a->state = RH_ATTACHMENT_LOST;
+    a->state    = RH_ATTACHMENT_LOST;
+    a->deadline = rh_client_deadline(a->client, 0);
     if (a->handler->on_lost) a->handler->on_lost(a->user, &error);
     if (a->state == RH_ATTACHMENT_LOST) leave(a); /* the handler may have closed it */
+}
+
+/* What is taken away as soon as it is there has not come back: the wait before the next try goes on growing. */
+static void count_anew(rh_attachment *a)
+{
+    a->tries = a->tokens = a->client->tries = 0;
 }
 
 /* Not up any more, for the reason in a->error. */
 static void down(rh_attachment *a)
 {
+    if (a->state == RH_ATTACHMENT_UP && rh_retry_stayed(a->client, a->up_at)) count_anew(a);
     if (a->state == RH_ATTACHMENT_LOST) leave(a);
     else if (may_recover(a)) lose(a);
     else end(a);
@@ -177,9 +185,19 @@ static void late(rh_attachment *a)
     else end(a); /* the time given to open it is over, whatever the reason */
 }
 
+/* The old link is in the way of the new one for as long as its end is not answered. */
+static void give_up(rh_attachment *a)
+{
+    rh_error error;
+    rh_error_own(&error, RH_E_PEER_SILENT, "the service did not answer the detach of ", a->grant->audience, NULL);
+    a->deadline = RH_TIME_NEVER;
+    rh_client_break(a->client, &error);
+}
+
 static void step(rh_attachment *a, rh_time now)
 {
-    if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
+    if (a->state == RH_ATTACHMENT_LOST && now >= a->deadline) give_up(a);
+    else if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
     else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
@@ -210,7 +228,7 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
     if (a->state != RH_ATTACHMENT_ATTACHING) return;
     a->state  = RH_ATTACHMENT_UP;
     a->was_up = true;
-    a->tries = a->tokens = a->client->tries = 0;
+    a->up_at  = rh_loop_now(a->client->loop);
     rh_timer_cancel(a->client->loop, &a->timer);
     if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
 }
@@ -266,13 +284,16 @@ static void on_delivery(rh_endpoint *endpoint, rh_link *link, const rh_incoming 
 {
     rh_attachment *a = of(endpoint);
     (void)link;
-    if (a->state == RH_ATTACHMENT_UP && a->handler->on_delivery) a->handler->on_delivery(a->user, in);
+    if (a->state != RH_ATTACHMENT_UP) return;
+    if (a->tries) count_anew(a);
+    if (a->handler->on_delivery) a->handler->on_delivery(a->user, in);
 }
 
 static void on_outcome(rh_endpoint *endpoint, rh_link *link, rh_delivery *delivery, const rh_outcome *outcome)
 {
     rh_attachment *a = of(endpoint);
     (void)link;
+    if (a->tries && outcome->kind == RH_ACCEPTED) count_anew(a);
     if (a->handler->on_outcome) a->handler->on_outcome(a->user, delivery, outcome);
 }
 
@@ -333,7 +354,7 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
 rh_status rh_attachment_park(rh_client *client, rh_attachment *a, const char *path, const rh_attachment_handler *handler, void *user)
 {
     rh_status status = rh_attachment_open(client, a, path, 0, handler, user, RH_TIME_NEVER);
-    if (status == RH_OK) a->parked = true;
+    if (status == RH_OK) a->parked = a->was_up = true;
     return status;
 }
 
@@ -342,7 +363,6 @@ void rh_attachment_go_on(rh_attachment *a)
     if (!a->parked) return;
     a->parked = false;
     if (a->state != RH_ATTACHMENT_WAITING) return;
-    a->deadline = rh_client_deadline(a->client, 0);
     poke(a);
 }
 

@@ -53,9 +53,10 @@ struct rh_attachment {
     bool                         ending; /* our end was sent */
     bool                         parked; /* waiting for its owner, too */
     bool                         was_up; /* once: from then on it recovers, and has no deadline of its own */
-    bool                         refused; /* its token was: another link needs another token */
-    uint32_t                     tries;  /* since it was up */
-    uint32_t                     tokens; /* asked for because the service ended it, since it was up */
+    bool                         refused; /* its token was, for good */
+    uint32_t                     tries;  /* since it was of use */
+    uint32_t                     tokens; /* asked for because the service ended it, since it was of use */
+    rh_time                      up_at;
     rh_time                      again;  /* not attached before */
     rh_time                      deadline;
     rh_timer                     timer; /* the deadline, or at once when there is something to do */

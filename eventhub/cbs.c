@@ -85,6 +85,11 @@ static bool is_missed(const rh_grant *grant)
     return false;
 }
 
+static bool may_try_again(const rh_grant *grant, const rh_error *error)
+{
+    return rh_retry_passes(error) && is_missed(grant) && rh_retry_may(grant->client, grant->failures);
+}
+
 static void try_again(rh_grant *grant, const rh_error *error)
 {
     grant->valid = false;
@@ -94,12 +99,12 @@ static void try_again(rh_grant *grant, const rh_error *error)
 /* While the old token lives a passing failure harms nobody; anything else is told at once, without exhausting retries. */
 static void failed(rh_grant *grant, const rh_error *error)
 {
-    if (grant->client->lost) { /* it is put again on the next connection */
+    if (grant->client->lost) { /* rh_grants_ask() and rh_grants_opened() come back to it */
         grant->valid = false;
         return;
     }
     bool lives = grant->valid && !(grant->expires_unix_ms && left_ms(grant) <= 0);
-    if (!lives && rh_retry_passes(error) && is_missed(grant) && rh_retry_may(grant->client, grant->failures)) {
+    if (!lives && may_try_again(grant, error)) {
         try_again(grant, error);
         return;
     }
@@ -132,7 +137,8 @@ static void expired(rh_grant *grant)
     rh_error error;
     rh_story_read(&grant->last, &error);
     if (grant->failures == 0) rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
-    refuse(grant, &error);
+    if (may_try_again(grant, &error)) try_again(grant, &error);
+    else refuse(grant, &error);
 }
 
 static void on_timer(void *user, rh_time now)
@@ -319,6 +325,14 @@ void rh_grants_ask(rh_client *client)
 {
     for (rh_grant *grant = client->grants; grant; grant = grant->next)
         if (grant->users > 0) rh_client_poke(client, &grant->timer);
+}
+
+void rh_grants_opened(rh_client *client)
+{
+    for (rh_grant *grant = client->grants; grant; grant = grant->next) {
+        bool under_way = grant->calling || grant->request.pending || grant->timer.is_set;
+        if (grant->users > 0 && !grant->valid && !under_way) rh_client_poke(client, &grant->timer);
+    }
 }
 
 void rh_grant_drop(rh_grant *grant)

@@ -45,6 +45,9 @@ void rh_grants_lost(rh_client *client);
 /** There is another: every token is put again. */
 void rh_grants_ask(rh_client *client);
 
+/** It is open: who was asked before and had none is asked again. */
+void rh_grants_opened(rh_client *client);
+
 /** One user less; the last one's leaving ends it. NULL is allowed. */
 void rh_grant_drop(rh_grant *grant);
 

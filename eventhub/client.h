@@ -7,7 +7,7 @@
  *   connect (if needed) -> put-token for the audience -> begin -> attach -> up -> down -> gone
  *
  * Every callback of an attachment comes from the loop, never from the call that asked for something
- * (rh_client_destroy() of a client that was never connected is the one exception).
+ * (rh_client_destroy() of a client that has no connection is the one exception).
  */
 #ifndef RH_EVENTHUB_CLIENT_H
 #define RH_EVENTHUB_CLIENT_H
@@ -70,11 +70,11 @@ typedef struct rh_attachment_handler {
 RH_NODISCARD rh_status rh_attachment_open(rh_client *client, rh_attachment *attachment, const char *path, uint32_t sends,
                                           const rh_attachment_handler *handler, void *user, rh_time deadline);
 
-/** The same, but it waits for rh_attachment_go_on() before it attaches; without a deadline, and ended with its client like any other. */
+/** The same, for what was up before: it waits for rh_attachment_go_on() before it attaches, has no deadline, and is lost and found like any other. */
 RH_NODISCARD rh_status rh_attachment_park(rh_client *client, rh_attachment *attachment, const char *path,
                                           const rh_attachment_handler *handler, void *user);
 
-/** A parked one walks on, within the client's operation timeout. */
+/** A parked one walks on. */
 void rh_attachment_go_on(rh_attachment *attachment);
 
 /** Detaches politely; on_down(RH_OK) when the peer answered, RH_E_TIMEOUT at the deadline (0: as above). Repeating is harmless. */

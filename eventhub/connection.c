@@ -167,6 +167,7 @@ static void lose(rh_client *client, const rh_error *story)
 static void lose_or_end(rh_client *client, const rh_error *story)
 {
     if (client->state >= RH_CLIENT_CLOSING) return;
+    if (client->state == RH_CLIENT_OPEN && rh_retry_stayed(client, client->open_at)) client->tries = 0;
     if (!may_recover(client, story)) rh_client_end(client, story);
     else if (client->lost) keep(client, story);
     else lose(client, story);
@@ -178,18 +179,22 @@ static void plan_dial(rh_client *client, const rh_error *story)
     client->redial   = rh_time_after(rh_loop_now(client->loop), rh_retry_wait(client, "connection", ++client->tries, story));
 }
 
+static void not_dialed(rh_client *client)
+{
+    rh_error story;
+    rh_story_read(&client->error, &story);
+    lose_or_end(client, &story);
+    if (client->lost) plan_dial(client, &story);
+    else conclude(client);
+}
+
 static void redial(rh_client *client, rh_time now)
 {
     rh_time limit    = rh_client_deadline(client, 0), soonest = rh_time_after(now, CONNECT_TIME);
     client->redial   = RH_TIME_NEVER;
     client->deadline = limit < soonest ? limit : soonest;
     rh_grants_ask(client);
-    if (dial(client) == RH_OK) return;
-    rh_error story;
-    rh_story_read(&client->error, &story);
-    lose_or_end(client, &story);
-    if (client->lost) plan_dial(client, &story);
-    else conclude(client);
+    if (dial(client) != RH_OK) not_dialed(client);
 }
 
 static void on_timer(void *user, rh_time now)
@@ -226,8 +231,10 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     rh_timer_cancel(client->loop, &client->timer); /* both were soon: nobody shall be woken for them */
     client->was_open = client->opened = true;
     client->lost     = false;
+    client->open_at  = rh_loop_now(client->loop);
     rh_story_drop(&client->error, rh_client_allocator(client));
     rh_client_set_state(client, RH_CLIENT_OPEN);
+    rh_grants_opened(client);
     rh_attachments_opened(client);
     rh_inquiries_poke(client);
 }
@@ -414,11 +421,7 @@ static void dial_again(rh_client *client)
     client->again = false;
     rh_exchange_restart(&client->cbs);
     rh_exchange_restart(&client->management);
-    if (dial(client) == RH_OK) return;
-    rh_error story;
-    rh_story_read(&client->error, &story);
-    rh_client_end(client, &story);
-    conclude(client);
+    if (dial(client) != RH_OK) not_dialed(client);
 }
 
 /* The pipe lends nothing any more, so now everybody who lent something hears that it is over. */
@@ -448,8 +451,10 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
     rh_client_why_closed(client, &story);
     rh_exchange_lost(&client->cbs, &story);
     rh_exchange_lost(&client->management, &story);
-    rh_grant_drop(client->management_grant);
-    client->management_grant = NULL;
+    if (!client->lost || !client->inquiries) { /* what was asked meanwhile waits for the next connection */
+        rh_grant_drop(client->management_grant);
+        client->management_grant = NULL;
+    }
 
     if (client->lost && !client->destroyed) plan_dial(client, &story);
     else conclude(client);
@@ -529,6 +534,12 @@ void rh_client_init(rh_client *client)
     client->redial     = RH_TIME_NEVER;
     client->timer.fn   = on_timer;
     client->timer.user = client;
+}
+
+void rh_client_break(rh_client *client, const rh_error *error)
+{
+    lose_or_end(client, error);
+    rh_client_cut(client);
 }
 
 void rh_client_cut(rh_client *client)

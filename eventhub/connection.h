@@ -55,7 +55,8 @@ struct rh_client {
     bool           opened;   /* this connection was, as far as it came */
     bool           was_open; /* once: from then on it recovers */
     bool           lost;     /* from the loss of a connection until the next one is open */
-    uint32_t       tries;    /* to connect, since something was up */
+    uint32_t       tries;    /* to connect, since something was of use */
+    rh_time        open_at;
     rh_time        redial;   /* RH_TIME_NEVER: not waiting to */
 
     bool               closing; /* rh_client_close() was called; the loop has to act on it */
@@ -84,6 +85,9 @@ RH_NODISCARD rh_status rh_client_dial(rh_client *client);
 
 /** Ends everything on the connection with error, closes politely if it can. From the loop only. */
 void rh_client_end(rh_client *client, const rh_error *error);
+
+/** Takes the connection for lost, for this reason: nothing is said any more. From the loop only. */
+void rh_client_break(rh_client *client, const rh_error *error);
 
 /** Cuts the pipe; what was lent comes back from the loop. */
 void rh_client_cut(rh_client *client);

@@ -66,9 +66,9 @@ bool rh_loan_delivery(rh_client *client)
 {
     rh_engine_slots slots = { .deliveries = 1 };
     rh_loan        *loan  = make(client, &slots);
-    if (!loan || lend(client, loan) != RH_OK) return false;
+    bool             lent = loan && lend(client, loan) == RH_OK;
     rh_loan_leave(client, loan);
-    return true;
+    return lent;
 }
 
 void rh_loan_leave(rh_client *client, rh_loan *loan)

@@ -385,13 +385,12 @@ void rh_inquiries_refused(rh_client *client, const rh_grant *grant, const rh_err
 
 void rh_inquiries_end(rh_client *client, const rh_error *error)
 {
-    rh_inquiry *q = client->inquiries;
-    while (q) {
-        if (q->done) {
-            q = q->next;
-            continue;
-        }
-        fail(q, error);
-        q = client->inquiries;
+    rh_inquiry *q;
+    /* Who is told may ask anew; that is not for now. */
+    for (q = client->inquiries; q; q = q->next) q->ends = !q->done;
+    for (q = client->inquiries; q;) {
+        bool ends = q->ends && !q->done;
+        if (ends) fail(q, error);
+        q = ends ? client->inquiries : q->next;
     }
 }

@@ -21,6 +21,7 @@ struct rh_inquiry {
     rh_call          call;
     bool             calling;
     bool             waited; /* by a call further down the stack: told even when the client is destroyed */
+    bool             ends; /* of those that the loss of a connection ends */
     bool             done; /* told; freed as soon as the call is idle */
     rh_time          deadline;
     rh_timer         timer;

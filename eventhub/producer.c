@@ -165,6 +165,7 @@ static void on_lost(void *user, const rh_error *error)
     rh_producer_enter(producer);
     producer->lost = true;
     rh_sends_lost(producer);
+    pay_ready(producer);
     rh_producer_leave(producer);
 }
 

@@ -4,6 +4,7 @@
 
 #define DELAY_MS     200
 #define MAX_DELAY_MS 30000
+#define STAYS        RH_SECONDS(10)
 
 bool rh_retry_passes(const rh_error *error)
 {
@@ -15,6 +16,11 @@ bool rh_retry_may(const rh_client *client, uint32_t tries)
 {
     if (client->retry.off || client->closing || client->destroyed) return false;
     return client->retry.tries == 0 || tries < client->retry.tries;
+}
+
+bool rh_retry_stayed(const rh_client *client, rh_time since)
+{
+    return rh_loop_now(client->loop) >= rh_time_after(since, STAYS);
 }
 
 /* Full jitter: a thousand clients of one service that fell must not come back in one moment. */

@@ -141,6 +141,7 @@ void rh_sends_lost(rh_producer *producer)
         } else send->state = RH_SEND_WAITING;
     }
     line_up(producer);
+    after(producer);
 }
 
 /* A service that is busy gets it again, when it said and while there is time. */
