@@ -43,9 +43,9 @@ static void go(rh_attachment *a)
 /* -- losing it and finding it again ---------------------------------------------------------------- */
 
 /* A token that the service took and does not believe any more is worth one new one. */
-static bool renews(rh_attachment *a)
+static bool renews(rh_attachment *a, const rh_error *error)
 {
-    if (a->error.status == RH_OK || rh_story_error(&a->error)->error_class != RH_CLASS_TOKEN || a->tokens > 0) return false;
+    if (error->error_class != RH_CLASS_TOKEN || a->tokens > 0) return false;
     a->tokens++;
     rh_grant_renew(a->grant);
     return true;
@@ -55,8 +55,11 @@ static bool may_recover(rh_attachment *a)
 {
     bool alive = a->state == RH_ATTACHMENT_WAITING || a->state == RH_ATTACHMENT_ATTACHING || a->state == RH_ATTACHMENT_UP;
     /* What never came up hears why at once, unless the connection went away under it. */
-    if (!alive || a->silent || a->refused || !(a->was_up || a->client->lost) || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
-    return rh_retry_passes(rh_story_error(&a->error)) || renews(a);
+    bool wanted = (a->was_up || a->client->lost) && !a->silent && !a->refused;
+    if (!alive || !wanted || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
+    rh_error error;
+    rh_story_read(&a->error, &error);
+    return rh_retry_passes(&error) || renews(a, &error);
 }
 
 static void wait_again(rh_attachment *a)
@@ -72,12 +75,15 @@ static void wait_again(rh_attachment *a)
     if (a->state == RH_ATTACHMENT_WAITING) set_timer(a, a->again < a->deadline ? a->again : a->deadline); /* not closed by who was told */
 }
 
+static void end(rh_attachment *a);
+
 /* Asks the peer to end what is still there: the link first, so that it learns why, then the session. */
 static void leave(rh_attachment *a)
 {
     if (!a->session) {
-        if (a->state == RH_ATTACHMENT_LOST) wait_again(a);
-        else go(a);
+        if (a->state != RH_ATTACHMENT_LOST) go(a);
+        else if (a->refused) end(a); /* the token was, meanwhile */
+        else wait_again(a);
         return;
     }
     rh_status status = RH_OK;
@@ -145,12 +151,18 @@ static void fail(rh_attachment *a, const rh_error *error)
     down(a);
 }
 
+static rh_status begin(rh_attachment *a)
+{
+    rh_status status = RH_OK;
+    if (!a->session) status = rh_session_begin(a->client->engine, NULL, &a->endpoint, &a->session);
+    return status ? status : a->handler->attach(a->user, a->session, &a->endpoint, &a->link);
+}
+
 static void attach(rh_attachment *a)
 {
     rh_client *client = a->client;
-    rh_status  status = RH_OK;
-    if (!a->session) status = rh_session_begin(client->engine, NULL, &a->endpoint, &a->session);
-    if (status == RH_OK) status = a->handler->attach(a->user, a->session, &a->endpoint, &a->link);
+    rh_status  status = begin(a);
+    if (status == RH_E_LIMIT && a->was_up && rh_loan_exchange(client, &a->loan)) status = begin(a);
     if (status == RH_OK) {
         a->state = RH_ATTACHMENT_ATTACHING;
         if (a->was_up) a->deadline = rh_client_deadline(client, 0);
@@ -398,6 +410,11 @@ rh_link *rh_attachment_link(const rh_attachment *a)
     return a->state == RH_ATTACHMENT_UP ? a->link : NULL;
 }
 
+const char *rh_attachment_audience(const rh_attachment *a)
+{
+    return a->grant->audience;
+}
+
 /* -- what the client tells all of them ----------------------------------------------------------- */
 
 static void poke_waiting(rh_client *client, const rh_grant *grant)
@@ -419,10 +436,10 @@ void rh_attachments_granted(rh_client *client, const rh_grant *grant)
 void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_error *error)
 {
     for (rh_attachment *a = client->attachments; a; a = a->next) {
-        if (a->grant != grant || a->state >= RH_ATTACHMENT_LOST) continue;
+        if (a->grant != grant || a->state > RH_ATTACHMENT_LOST) continue;
         a->refused = true;
         keep(a, error);
-        poke(a);
+        if (a->state != RH_ATTACHMENT_LOST) poke(a);
     }
 }
 

@@ -141,13 +141,31 @@ static void expired(rh_grant *grant)
     else refuse(grant, &error);
 }
 
+/* The credential may answer from anywhere, and whoever hears of it may do anything. */
+static void fail_later(rh_grant *grant, const rh_error *error)
+{
+    grant->failing = true;
+    rh_story_keep(&grant->last, rh_client_allocator(grant->client), error);
+    rh_client_poke(grant->client, &grant->timer);
+}
+
+static void tell_failed(rh_grant *grant)
+{
+    rh_error error;
+    grant->failing = false;
+    rh_story_read(&grant->last, &error);
+    failed(grant, &error);
+}
+
 static void on_timer(void *user, rh_time now)
 {
     rh_grant  *grant  = user;
     rh_client *client = grant->client;
     (void)now;
     rh_client_enter(client);
-    if (!grant->valid) {
+    if (grant->failing) {
+        tell_failed(grant);
+    } else if (!grant->valid) {
         ask(grant);
     } else if (!rh_credential_renews(client)) {
         tell_expiring(grant);
@@ -226,7 +244,7 @@ static void on_token(rh_token_request *request, rh_slice token, rh_token_type ty
     rh_error error;
     if (!grant->bytes) {
         rh_error_own(&error, RH_E_MEMORY, "no memory for a token for ", grant->audience, NULL);
-        failed(grant, &error);
+        fail_later(grant, &error);
         return;
     }
     rh_enc e = rh_enc_of(grant->bytes, grant->bytes_n);
@@ -244,7 +262,7 @@ static void on_fail(rh_token_request *request, bool transient, const char *words
     rh_error  error;
     rh_error_own(&error, RH_E_CREDENTIAL, words, ": no token for ", grant->audience);
     error.error_class = transient ? RH_CLASS_TRANSIENT : RH_CLASS_TERMINAL;
-    failed(grant, &error);
+    fail_later(grant, &error);
 }
 
 static void ask(rh_grant *grant)
@@ -315,7 +333,7 @@ void rh_grant_renew(rh_grant *grant)
 void rh_grants_lost(rh_client *client)
 {
     for (rh_grant *grant = client->grants; grant; grant = grant->next) {
-        grant->valid    = false;
+        grant->valid    = grant->failing = false;
         grant->failures = 0;
         rh_timer_cancel(client->loop, &grant->timer);
     }

@@ -26,6 +26,7 @@ struct rh_grant {
     bool             calling;   /* from start to on_idle */
     bool             again;     /* a token is wanted as soon as the call is idle */
     bool             told;      /* on_expiring */
+    bool             failing;   /* the credential gave none, for the reason kept in last: told by the loop */
     uint32_t         failures;  /* of renewal, in a row */
     rh_story         last;      /* the latest of them */
     int64_t          expires_unix_ms;     /* of the token accepted; 0: unknown */

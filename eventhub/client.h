@@ -89,6 +89,9 @@ bool rh_attachment_is_gone(const rh_attachment *attachment);
 /** Up and usable. NULL otherwise. */
 rh_link *rh_attachment_link(const rh_attachment *attachment);
 
+/** "sb://HOST/HUB/Partitions/3"; not once it is gone. */
+const char *rh_attachment_audience(const rh_attachment *attachment);
+
 /** After any submit on a link (send, credit, settle, abort): output is flushed at the end of this turn. */
 void rh_client_wake(rh_client *client);
 

@@ -142,11 +142,9 @@ static void slow_down(rh_client *client, const char *words)
 /* How long one try to connect may take. */
 #define CONNECT_TIME RH_SECONDS(30)
 
-/* A broken stream is mended by another one, whoever broke it. */
 static bool may_recover(const rh_client *client, const rh_error *story)
 {
-    bool passes = rh_retry_passes(story) || (story->status >= 300 && story->status < 400);
-    return client->was_open && passes && rh_retry_may(client, client->tries);
+    return client->was_open && rh_retry_passes(story) && rh_retry_may(client, client->tries);
 }
 
 static void lose(rh_client *client, const rh_error *story)

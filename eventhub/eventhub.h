@@ -74,19 +74,20 @@ RH_API void rh_token_fail(rh_token_request *request, bool transient, const char 
  * A client that was open once finds its way back: a connection, session or link that ends for a reason that may pass (class
  * TRANSIENT, REATTACH or RECONNECT, and once each time a token that was refused) is made anew, the smallest dead thing only. Sends without outcome
  * wait for their link and go out again in order, consumers read on behind the last event they were given. The wait before try n is drawn
- * between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the service asked for.
+ * between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the service asked for. What was
+ * back for ten seconds, or brought an event through, is counted from one when it is lost again.
  */
 typedef struct rh_retry_opts {
     bool     off;          /* what is lost is over, and told */
     uint32_t delay_ms;     /* 200 */
     uint32_t max_delay_ms; /* 30000 */
-    uint32_t tries;        /* without any success between them; default: as many as it takes */
+    uint32_t tries;        /* in a row, and then it is over; default: as many as it takes */
 } rh_retry_opts;
 
 /** Told before each wait; lent for the call. */
 typedef struct rh_retry {
-    const char     *what;  /* "connection", or the audience of a link or token: "sb://HOST/hub/Partitions/0" */
-    uint32_t        tries; /* of the same thing without success between them; 1: the first */
+    const char     *what;  /* "connection", or the audience of a link, token or send: "sb://HOST/hub/Partitions/0" */
+    uint32_t        tries; /* of the same thing in a row; 1: the first */
     uint64_t        wait_ns;
     const rh_error *error; /* what happened */
 } rh_retry;
@@ -106,7 +107,7 @@ typedef struct rh_client_handler {
     void (*on_state)(void *user, rh_client *client, rh_client_state state, const rh_error *error);
     /** A token that cannot be renewed (a signature in the connection string) ends at expires_unix_ms: told in advance, once. */
     void (*on_expiring)(void *user, rh_client *client, int64_t expires_unix_ms);
-    /** Something was lost and will be tried again. */
+    /** Something was lost, or refused by a service that is busy, and will be tried again. */
     void (*on_retry)(void *user, rh_client *client, const rh_retry *retry);
     /** Frame trace: one line a frame, "transfer(handle=0, ..) 1024 B", without payloads and secrets. Costs its printing. */
     void (*on_frame)(void *user, rh_client *client, bool outgoing, uint16_t channel, const char *text);
@@ -178,7 +179,7 @@ RH_API rh_status rh_client_close_wait(rh_client *client, uint32_t timeout_ms, rh
 /**
  * Dead at once: no callback of the client comes any more and the handle must not be used. The connection
  * is cut (close first to say goodbye) and the loop gives the memory back when the kernel has let go of it.
- * Producers and consumers that still live learn RH_E_CLOSED, from inside this call if nothing was
+ * Producers and consumers that still live learn RH_E_CLOSED, from inside this call if nothing is
  * connected; destroy them first to have silence. Destroy every client before its loop. NULL is allowed.
  */
 RH_API void rh_client_destroy(rh_client *client);
@@ -187,7 +188,7 @@ RH_API rh_client_state rh_client_state_of(const rh_client *client);
 RH_API rh_loop *rh_client_loop(const rh_client *client);
 RH_API const char *rh_client_hub(const rh_client *client);
 RH_API const char *rh_client_host(const rh_client *client); /* the fully qualified namespace */
-/** Why the connection ended or could not be made; status RH_OK while nothing is wrong. */
+/** Why the connection ended, was lost or could not be made; status RH_OK while nothing is wrong. */
 RH_API const rh_error *rh_client_error(const rh_client *client);
 
 /* -- management -------------------------------------------------------------------------------- */
@@ -527,7 +528,7 @@ RH_API void rh_event_release(const rh_event *event);
 
 typedef enum rh_position_kind {
     RH_POSITION_EARLIEST,
-    RH_POSITION_LATEST,   /* only what is enqueued from now on */
+    RH_POSITION_LATEST,   /* only what is enqueued from now on; from its return on for one that is lost before its first event */
     RH_POSITION_OFFSET,
     RH_POSITION_SEQUENCE,
     RH_POSITION_TIME,     /* enqueued after (or at) this Unix time in milliseconds */

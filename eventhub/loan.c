@@ -17,6 +17,7 @@ static rh_status lend(rh_client *client, rh_loan *loan)
 /* Nothing is in it any more: the engine has let go of it. What has ended may stay for as long as the peer does not answer. */
 static bool is_free(rh_client *client, rh_loan *loan)
 {
+    if (!client->engine) loan->lent = false; /* there was no memory for the next one */
     if (loan->lent && rh_engine_reclaim(client->engine, memory_of(loan)) == RH_OK) loan->lent = false;
     return !loan->lent;
 }
@@ -50,16 +51,21 @@ static void drop(rh_client *client, rh_loan **at)
     allocator->free(allocator->user, loan, sizeof *loan + loan->n);
 }
 
-rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, size_t name)
+static rh_loan *give(rh_client *client, const rh_engine_slots *slots)
 {
-    rh_engine_slots slots = { .sessions = 1, .links = links, .deliveries = deliveries, .text = (uint32_t)name + RH_LOAN_WORDS };
-    rh_loan        *loan  = find_spare(client, &slots);
-    if (!loan) loan = make(client, &slots);
+    rh_loan *loan = find_spare(client, slots);
+    if (!loan) loan = make(client, slots);
     if (!loan) return NULL;
     loan->spare = false;
     if (!client->engine || lend(client, loan) == RH_OK) return loan;
     rh_loan_leave(client, loan);
     return NULL;
+}
+
+rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, size_t name)
+{
+    rh_engine_slots slots = { .sessions = 1, .links = links, .deliveries = deliveries, .text = (uint32_t)name + RH_LOAN_WORDS };
+    return give(client, &slots);
 }
 
 bool rh_loan_delivery(rh_client *client)
@@ -69,6 +75,15 @@ bool rh_loan_delivery(rh_client *client)
     bool             lent = loan && lend(client, loan) == RH_OK;
     rh_loan_leave(client, loan);
     return lent;
+}
+
+bool rh_loan_exchange(rh_client *client, rh_loan **loan)
+{
+    rh_loan *other = give(client, &(*loan)->slots);
+    if (!other) return false;
+    rh_loan_leave(client, *loan);
+    *loan = other;
+    return true;
 }
 
 void rh_loan_leave(rh_client *client, rh_loan *loan)

@@ -30,6 +30,9 @@ rh_loan *rh_loan_give(rh_client *client, uint32_t links, uint32_t deliveries, si
  */
 RH_NODISCARD bool rh_loan_delivery(rh_client *client);
 
+/** Another like it instead of one in which the peer has not answered the last session's end. False: no memory. */
+RH_NODISCARD bool rh_loan_exchange(rh_client *client, rh_loan **loan);
+
 /** The giver's session is gone; NULL is allowed. */
 void rh_loan_leave(rh_client *client, rh_loan *loan);
 

@@ -9,7 +9,9 @@
 bool rh_retry_passes(const rh_error *error)
 {
     rh_error_class class = error->error_class;
-    return class == RH_CLASS_TRANSIENT || class == RH_CLASS_REATTACH || class == RH_CLASS_RECONNECT;
+    /* A broken stream is mended by another one, whoever broke it; but the event that is too large would come again. */
+    bool broken = error->status >= RH_E_DECODE && error->status < 400 && error->status != RH_E_MESSAGE_SIZE;
+    return broken || class == RH_CLASS_TRANSIENT || class == RH_CLASS_REATTACH || class == RH_CLASS_RECONNECT;
 }
 
 bool rh_retry_may(const rh_client *client, uint32_t tries)

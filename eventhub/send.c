@@ -151,7 +151,7 @@ static void refused_by_service(rh_producer *producer, rh_send *send, const rh_ou
     (void)rh_error_of_outcome(&error, outcome);
     bool      again  = error.error_class == RH_CLASS_TRANSIENT && !producer->down && !producer->destroyed && rh_retry_may(producer->client, send->tries);
     rh_time   now    = rh_loop_now(producer->loop);
-    if (again) send->again = rh_time_after(now, rh_retry_wait(producer->client, producer->path, send->tries, &error));
+    if (again) send->again = rh_time_after(now, rh_retry_wait(producer->client, rh_attachment_audience(&producer->attachment), send->tries, &error));
     if (!again || send->again >= send->deadline) {
         finish_refused(producer, send, &error);
         return;

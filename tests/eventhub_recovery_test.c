@@ -330,6 +330,8 @@ Test(recovery, a_close_while_it_is_away_ends_it_cleanly)
 
 static struct {
     unsigned asked, failures; /* the next so many requests fail for a passing reason */
+    bool     holds;           /* requests are not answered */
+    rh_token_request *held;
     int64_t  seconds;         /* a token lives */
 } issuer;
 
@@ -340,6 +342,10 @@ static void give_token(void *user, const char *audience, rh_token_request *reque
     int64_t expiry = rh_loop_wall_ms(&t.world.toy.loop) / 1000 + issuer.seconds;
     (void)user;
     issuer.asked++;
+    if (issuer.holds) {
+        issuer.held = request;
+        return;
+    }
     if (issuer.failures) {
         issuer.failures--;
         rh_token_fail(request, true, "the issuer is away");
@@ -359,7 +365,8 @@ static void open_world_with_issuer(const rh_retry_opts *retry, int64_t seconds)
     rh_emulator_hub hub = { .name = "hub", .partitions = 1 };
     rh_credential   credential = { .request = give_token, .cancel = take_back };
     memset(&t, 0, sizeof t);
-    issuer.asked = issuer.failures = 0, issuer.seconds = seconds;
+    memset(&issuer, 0, sizeof issuer);
+    issuer.seconds = seconds;
     namespace_open(&t.world, RH_EMULATOR_OPTS(.hubs = &hub, .hub_count = 1, .faults = { judge, NULL }));
     cr_assert_eq(rh_client_create(&t.world.toy.loop, RH_CLIENT_OPTS(
         .connection_string = "Endpoint=sb://toy/;EntityPath=hub;UseDevelopmentEmulator=true", .credential = &credential,
@@ -408,6 +415,28 @@ Test(recovery, an_issuer_that_is_away_for_longer_than_a_token_lives_ends_nothing
     cr_expect_eq(issuer.failures, 0);
     cr_expect_eq(t.closes, 0);
     expect_it_sends();
+    close_world();
+}
+
+static void destroy_client(void *user, rh_client *client, const rh_retry *retry)
+{
+    (void)user, (void)retry;
+    rh_client_destroy(client);
+    t.client = NULL;
+}
+
+Test(recovery, a_token_that_fails_between_turns_is_told_by_the_loop)
+{
+    open_world_with_issuer(NULL, 3600);
+    issuer.holds = true;
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 3);
+    cr_assert(issuer.held);
+    t.client->handler.on_retry = destroy_client;
+    rh_token_fail(issuer.held, true, "the issuer is away");
+    cr_assert(t.client, "nothing may be told by a call");
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect(!t.client);
     close_world();
 }
 
@@ -629,8 +658,7 @@ static void read_slowly(bool busy, bool cut)
     open_world(NULL, NULL, 0);
     open_producer(false);
     fill_hub(24);
-    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .position = { .kind = RH_POSITION_EARLIEST }, .event_bytes = 1100, .prefetch_bytes = 3000),
-                                       &t.consumer, 0, NULL), RH_OK);
+    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .event_bytes = 1100, .prefetch_bytes = 3000), &t.consumer, 0, NULL), RH_OK);
     for (unsigned i = 0; i < 40 && t.seen_count < 24; i++) {
         if (busy && i % 2 == 0 && t.wrong_next == t.wrong_count)
             t.wrong_next = 0, t.wrong_count = 1, t.wrongs[0] = (struct wrong){ RH_EMULATOR_ATTACH, RH_EMULATOR_REFUSE, "com.microsoft:server-busy" };

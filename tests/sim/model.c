@@ -122,12 +122,13 @@ static void judge_partition(judgement *j, const rh_emu_partition *partition)
 
 static void judge_event(sim_model *model, uint32_t number, unsigned stored)
 {
-    const sim_event *e = &model->events[number];
+    const sim_event *e     = &model->events[number];
+    uint32_t         again = e->once ? 0 : e->again;
     if (e->open) sim_model_wrong(model, "event %u of producer %u: %u sends never ended", number, e->producer, e->open);
     if (stored < e->accepted) sim_model_wrong(model, "event %u of producer %u was accepted %u times and is stored %u times", number, e->producer, e->accepted, stored);
-    if (stored > e->accepted + e->unknown + e->again)
+    if (stored > e->accepted + e->unknown + again)
         sim_model_wrong(model, "event %u of producer %u: stored %u times, accepted %u, unknown %u, sent again %u, refused %u", number, e->producer, stored,
-                        e->accepted, e->unknown, e->again, e->refused);
+                        e->accepted, e->unknown, again, e->refused);
 }
 
 void sim_model_judge(sim_model *model, const rh_emulator *emulator)

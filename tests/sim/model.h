@@ -2,7 +2,7 @@
  * model.h: what every event was told to its producer, held against what the partitions hold and what consumers saw.
  *
  *   accepted             stored, once; perhaps more often when it had to be sent more often than once
- *   outcome unknown      stored at most once for each time it was sent
+ *   outcome unknown      stored at most once for each time it was sent; once by a producer that was told so
  *   any other failure    not stored
  *   order                a producer's events lie in a partition in the order they were sent, but for those without a known outcome
  *   nothing else         no event is invented or altered
@@ -20,6 +20,7 @@ typedef struct sim_event {
     uint8_t  accepted, unknown, refused; /* sends that ended so */
     uint8_t  open;     /* sends without outcome */
     uint32_t again;    /* times that it was sent beyond the first */
+    bool     once;     /* of a producer that sends again only what cannot be stored yet */
 } sim_event;
 
 typedef struct sim_model {

@@ -52,6 +52,7 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     for (uint32_t i = first; i < first + sent->events; i++) {
         sim_event *e = &world->model.events[i];
         if (e->open-- == 0) sim_model_wrong(&world->model, "a send of event %u ended twice", i);
+        e->once = p->once;
         if (sent->status == RH_OK && sent->tries > 1) e->again += sent->tries - 1;
         if (sent->status == RH_OK) e->accepted++;
         else if (sent->status == RH_E_OUTCOME_UNKNOWN) e->unknown++, e->again += sent->tries - 1;
@@ -86,7 +87,7 @@ static void open_producer(sim_producer *p)
     p->lost = p->was_open = p->leaving = false;
     if (!p->client->client || p->client->lost) return; /* the client comes first, and opens us */
     rh_status status = rh_producer_open(p->client->client, RH_PRODUCER_OPTS(
-        .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .batches = 2, .batch_bytes = 256 * 1024,
+        .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .once = p->once, .batches = 2, .batch_bytes = 256 * 1024,
         .handler = { .on_open = on_producer_opened, .on_sent = on_sent, .on_closed = on_producer_closed }, .user = p), &p->producer);
     if (status != RH_OK) rh_timer_set(loop_of(world), &p->timer, soon(world));
     else p->reopened++;
@@ -206,14 +207,12 @@ static void keep(sim_consumer *c, const rh_event *event, uint32_t number)
     rh_timer_set(loop_of(world), &held->timer, world->loop.now + sim_scale(&world->chance, RH_MS(1), RH_SECONDS(30)));
 }
 
-static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
+static void see(sim_consumer *c, const rh_event *event)
 {
-    sim_consumer *c        = user;
     sim_world    *world    = c->client->world;
     int64_t       sequence = rh_event_sequence_number(event);
     char          where[64];
     uint32_t      number;
-    (void)consumer;
     (void)snprintf(where, sizeof where, "consumer %u, sequence %lld", c->id, (long long)sequence);
     if (sequence != c->seen + 1) sim_model_wrong(&world->model, "%s: it had seen %lld before", where, (long long)c->seen);
     c->seen = sequence;
@@ -221,6 +220,25 @@ static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
     sim_tell(&world->trace, world->loop.now, "consumer %u sees sequence %lld", c->id, (long long)sequence);
     if (!sim_model_know(&world->model, rh_event_body(event), where, &number)) return;
     if (!world->calm && sim_once_in(&world->chance, c->hold_every)) keep(c, event, number);
+}
+
+static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
+{
+    (void)consumer;
+    see(user, event);
+}
+
+static void on_pull(void *user, rh_time now)
+{
+    sim_consumer   *c     = user;
+    sim_world      *world = c->client->world;
+    const rh_event *event;
+    if (!c->consumer) return; /* opening it anew starts this anew */
+    while (rh_consumer_receive(c->consumer, &event) == RH_OK) {
+        see(c, event);
+        rh_event_release(event);
+    }
+    rh_timer_set(loop_of(world), &c->pull, now + (world->calm ? RH_MS(20) : sim_scale(&world->chance, RH_MS(1), c->pull_most)));
 }
 
 static void on_consumer_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
@@ -248,10 +266,12 @@ static void open_consumer(sim_consumer *c)
     if (!c->client->client || c->client->lost) return;
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(c->client->client, RH_CONSUMER_OPTS(
-        .partition = partition, .position = from, .prefetch = c->prefetch, .prefetch_bytes = 1024 * 1024, .event_bytes = 300 * 1024,
-        .handler = { .on_event = on_event, .on_state = on_consumer_state }, .user = c), &c->consumer);
+        .partition = partition, .position = from, .prefetch = c->prefetch,
+        .prefetch_bytes = c->pull_most ? 1 : 1024 * 1024, .event_bytes = c->pull_most ? 70 * 1024 : 300 * 1024,
+        .handler = { .on_event = c->pull_most ? NULL : on_event, .on_state = on_consumer_state }, .user = c), &c->consumer);
     if (status != RH_OK) rh_timer_set(loop_of(world), &c->timer, soon(world));
     else c->reopened++;
+    if (status == RH_OK && c->pull_most) rh_timer_set(loop_of(world), &c->pull, world->loop.now + RH_MS(1));
 }
 
 static void on_consumer_timer(void *user, rh_time now)
@@ -281,6 +301,19 @@ static void on_client_state(void *user, rh_client *rh, rh_client_state state, co
     judge_end(client->world, "client", client->id, error, client->was_open && !client->leaving);
     client->lost = true;
     if (!client->world->closing) rh_timer_set(loop_of(client->world), &client->timer, soon(client->world));
+}
+
+static void close_something(sim_client *client);
+
+/* Who hears of a loss may well lose patience. */
+static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
+{
+    sim_client *client = user;
+    sim_world  *world  = client->world;
+    (void)rh;
+    look_for_canary(world, retry->error->description);
+    sim_tell(&world->trace, world->loop.now, "client %u tries %s again, %u", client->id, retry->what, (unsigned)retry->tries);
+    if (!world->calm && sim_once_in(&world->chance, 50)) close_something(client);
 }
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
@@ -318,7 +351,8 @@ static void make_client(sim_client *client)
             ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
             : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
         .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16, .operation_timeout_ms = 30000,
-        .handler = { .on_state = on_client_state, .on_frame = world->trace.out ? on_frame : NULL }, .user = client, .log = { on_log, world }),
+        .handler = { .on_state = on_client_state, .on_retry = on_retry, .on_frame = world->trace.out ? on_frame : NULL }, .user = client,
+        .log = { on_log, world }),
         &client->client, &error);
     if (status != RH_OK) {
         sim_model_wrong(&world->model, "no client: %s", error.description);
@@ -396,7 +430,7 @@ static void make_producer(sim_world *world, sim_client *client, sim_producer *p,
     *p            = (sim_producer){
         .client = client, .id = id, .timer = { .fn = on_producer_timer, .user = p },
         .partition     = sim_once_in(c, 4) ? -1 : (int)sim_below(c, world->partitions),
-        .in_flight     = sim_once_in(c, 2) ? 1 : (uint32_t)sim_between(c, 1, 8),
+        .in_flight     = sim_once_in(c, 2) ? 1 : (uint32_t)sim_between(c, 1, 8), .once = sim_once_in(c, 4),
         .batch_most    = (uint32_t)sim_scale(c, 1, 50),
         .size_most     = (uint32_t)sim_scale(c, 64, sim_once_in(c, 8) ? 60000 : 2000),
         .interval_most = sim_scale(c, RH_SECONDS(2), RH_SECONDS(60)),
@@ -411,6 +445,8 @@ static void make_consumer(sim_world *world, sim_client *client, sim_consumer *co
         .partition  = id % world->partitions, /* a partition has five readers at most, and those that died unseen count for a while */
         .prefetch   = (uint32_t)sim_scale(c, 16, 300),
         .hold_every = sim_once_in(c, 2) ? 0 : (uint32_t)sim_scale(c, 1, 50),
+        .pull       = { .fn = on_pull, .user = consumer },
+        .pull_most  = sim_once_in(c, 3) ? sim_scale(c, RH_MS(10), RH_SECONDS(5)) : 0,
     };
 }
 
@@ -483,6 +519,7 @@ void sim_workload_close(sim_world *world)
         for (size_t k = 0; k < client->producer_count; k++) rh_timer_cancel(loop_of(world), &client->producers[k].timer);
         for (size_t k = 0; k < client->consumer_count; k++) {
             rh_timer_cancel(loop_of(world), &client->consumers[k].timer);
+            rh_timer_cancel(loop_of(world), &client->consumers[k].pull);
             while (client->consumers[k].held) let_go(client->consumers[k].held);
         }
         if (!client->lost) rh_client_close(client->client, world->loop.now + RH_SECONDS(10), NULL, NULL);

@@ -33,6 +33,7 @@ typedef struct sim_producer {
     bool         lost;      /* told to be closed */
     bool         was_open;  /* since it was opened the last time */
     bool         leaving;   /* asked to close */
+    bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
     uint64_t     reopened;
 } sim_producer;
@@ -55,6 +56,8 @@ typedef struct sim_consumer {
     uint32_t     hold_every; /* one event in so many is kept for a while; 0: none */
     int64_t      seen;       /* the last sequence number; -1: none */
     rh_timer     timer;
+    rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
+    rh_timer     pull;
     bool         lost, was_open, leaving;
     uint64_t     events, reopened;
     sim_held    *held;
