@@ -107,13 +107,13 @@ static uint64_t stored(void)
     return stats.events_in;
 }
 
-static void detach_all(const char *condition)
+static void detach_all(void)
 {
     rh_emu_connection *connection = t.world.emulator->connections;
     for (rh_emu_link *link = connection->links; link; link = link->next)
         if (!link->is_leaving && link->path && strstr(link->path, "Partitions")) {
             link->is_leaving = true;
-            cr_assert_eq(rh_link_detach(link->link, true, condition, "A test asked for it."), RH_OK);
+            cr_assert_eq(rh_link_detach(link->link, true, "amqp:link:detach-forced", "A test asked for it."), RH_OK);
         }
     rh_emu_connection_wake(connection);
 }
@@ -230,7 +230,7 @@ Test(away, a_detach_that_is_not_answered_costs_the_connection_and_nothing_more)
     open_world();
     t.client->operation_timeout_ms = 5000;
     open_producer(1);
-    detach_all("amqp:link:detach-forced");
+    detach_all();
     while (t.producer->attachment.state != RH_ATTACHMENT_ATTACHING) cr_assert_eq(rh_loop_turn(&t.world.toy.loop, RH_TIME_NEVER), RH_OK);
     t.world.toy.silent = true; /* until the connection is given up */
     toy_loop_pass(&t.world.toy, 30);
@@ -246,7 +246,7 @@ Test(away, a_token_refused_while_its_link_is_still_being_left_ends_it)
 {
     open_world();
     open_producer(1);
-    detach_all("amqp:link:detach-forced");
+    detach_all();
     while (t.producer->attachment.state != RH_ATTACHMENT_LOST) cr_assert_eq(rh_loop_turn(&t.world.toy.loop, RH_TIME_NEVER), RH_OK);
     rh_error refused;
     rh_error_own(&refused, RH_E_UNAUTHORIZED, "refused", NULL, NULL);
@@ -293,10 +293,8 @@ Test(away, a_reason_that_found_no_memory_is_not_taken_for_one_that_passes)
 {
     open_world();
     open_producer(1);
-    t.world.toy.fail_from = sizeof(rh_error);
-    detach_all("amqp:not-allowed");
-    toy_loop_pass(&t.world.toy, 1);
-    t.world.toy.fail_from = 0;
+    t.producer->attachment.error = (rh_story){ .status = RH_E_NOT_ALLOWED };
+    rh_client_poke(t.client, &t.producer->attachment.timer);
     toy_loop_pass(&t.world.toy, 20);
     cr_expect_eq(t.closes, 1);
     close_world();
@@ -333,7 +331,7 @@ Test(away, a_reader_with_a_level_takes_over_from_its_own_ghost)
     open_producer(1);
     cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .has_owner_level = true, .owner_level = 3,
         .handler = { .on_event = on_event, .on_state = on_reading }), &t.consumer, 0, NULL), RH_OK);
-    detach_all("amqp:link:detach-forced");
+    detach_all();
     cr_assert(RAW_ATTACH(&ghost, &link, .address = "hub/ConsumerGroups/$Default/Partitions/0", .receiver = true, .fenced = true, .epoch = 3));
     toy_loop_pass(&t.world.toy, 10);
     cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_OPEN);
