@@ -37,8 +37,10 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     struct lane *lane = user;
     char where[RH_PARTITION_ID_MAX + 16];
     snprintf(where, sizeof where, "partition %s", rh_consumer_partition(consumer));
+    /* One that was lost opens again, and counts once. */
     if (state == RH_CONSUMER_OPEN) lane->bench->open++;
-    if (error) rh_bench_fail(lane->bench, where, error);
+    else if (state == RH_CONSUMER_RECOVERING) lane->bench->open--;
+    else if (error) rh_bench_fail(lane->bench, where, error);
 }
 
 static rh_status open_lane(struct bench *bench, const char *partition)

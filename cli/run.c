@@ -196,7 +196,8 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     (void)consumer;
     struct lane *lane = user;
     if (state == RH_CONSUMER_OPEN) lane->job->open++;
-    if (error && !lane->job->failed) failed(lane->job, "consumer", error->status, error->description);
+    else if (state == RH_CONSUMER_RECOVERING) lane->job->open--;
+    else if (error && !lane->job->failed) failed(lane->job, "consumer", error->status, error->description);
 }
 
 /* -- the job --------------------------------------------------------------------------------- */
