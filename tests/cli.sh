@@ -143,6 +143,19 @@ echo one | "$ringhub" send -c "$conn" -e eh1 2>/dev/null
 same "the official config names the group" one "$("$ringhub" receive -c "$conn" -e eh1 -g cg1 --count 1 2>/dev/null)"
 emulator_stop "$work"
 
+# A service that goes and comes back does not end who reads from it.
+emulator_start "$work" --hub back:1 || exit 1
+conn="Endpoint=sb://127.0.0.1:$plain_port;$rule;UseDevelopmentEmulator=true"
+timeout 20 "$ringhub" bench receive -c "$conn" -e back --seconds 6 --json > "$work/back.json" 2>"$work/err" & reader=$!
+sleep 1
+kill -KILL "$emulator_pid"; wait "$emulator_pid" 2>/dev/null
+"$ringhub" emulator --listen "127.0.0.1:$plain_port" --hub back:1 >"$work/emulator.out" 2>/dev/null & emulator_pid=$!
+for _ in $(seq 50); do grep -q listening "$work/emulator.out" && break; sleep 0.1; done
+seq 100 | timeout 20 "$ringhub" send -c "$conn" -e back 2>/dev/null
+wait $reader
+same "a bench reads on when its service is back" "0 100" "$? $(jq .events "$work/back.json")"
+emulator_stop "$work"
+
 # What was accepted outlives the emulator, however it ends.
 emulator_start "$work" --hub kept:3 --data "$work/data" || exit 1
 conn="Endpoint=sb://127.0.0.1:$plain_port;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
