@@ -1,7 +1,5 @@
 #include "tests/sim/chance.h"
 
-#include <string.h>
-
 static uint64_t turned(uint64_t x, unsigned by)
 {
     return x << by | x >> (64 - by);
@@ -18,22 +16,14 @@ static uint64_t spread(uint64_t *seed)
 
 sim_chance sim_chance_of_seed(uint64_t seed, uint64_t stream)
 {
-    sim_chance chance = { .input = NULL };
+    sim_chance chance;
     uint64_t   from   = seed ^ spread(&stream);
     for (size_t i = 0; i < 4; i++) chance.state[i] = spread(&from);
     return chance;
 }
 
-sim_chance sim_chance_of_input(const uint8_t *input, size_t n)
-{
-    sim_chance chance = sim_chance_of_seed(0, 0);
-    chance.input      = input;
-    chance.n          = n;
-    return chance;
-}
-
 /* xoshiro256**. */
-static uint64_t generate(sim_chance *chance)
+uint64_t sim_draw(sim_chance *chance)
 {
     uint64_t *s      = chance->state;
     uint64_t  result = turned(s[1] * 5, 7) * 9;
@@ -47,29 +37,9 @@ static uint64_t generate(sim_chance *chance)
     return result;
 }
 
-uint64_t sim_draw(sim_chance *chance)
-{
-    if (chance->n == 0) return generate(chance);
-    uint64_t value = 0;
-    size_t   take  = chance->n < sizeof value ? chance->n : sizeof value;
-    memcpy(&value, chance->input, take);
-    chance->input += take;
-    chance->n -= take;
-    return value;
-}
-
-/* A fuzzer's byte decides as much as it can: no more of the input is used up than the range needs. */
-static uint64_t draw_for(sim_chance *chance, uint64_t n)
-{
-    if (chance->n == 0) return generate(chance);
-    uint64_t value = 0;
-    for (uint64_t left = n - 1; left && chance->n; left >>= 8, chance->input++, chance->n--) value = value << 8 | *chance->input;
-    return value;
-}
-
 uint64_t sim_below(sim_chance *chance, uint64_t n)
 {
-    return draw_for(chance, n) % n;
+    return sim_draw(chance) % n;
 }
 
 uint64_t sim_between(sim_chance *chance, uint64_t least, uint64_t most)

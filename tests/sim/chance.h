@@ -1,5 +1,5 @@
 /**
- * chance.h: where a simulated world takes its choices from: a seed, or a fuzzer's input.
+ * chance.h: where a simulated world takes its choices from: a seed.
  *
  * Each part of a world has a stream of its own, so that a choice more in one part changes nothing in another.
  */
@@ -11,16 +11,11 @@
 #include <stdint.h>
 
 typedef struct sim_chance {
-    uint64_t       state[4];
-    const uint8_t *input; /* choices come from here while there is any left */
-    size_t         n;
+    uint64_t state[4];
 } sim_chance;
 
 /** stream tells the parts of one world apart. */
 sim_chance sim_chance_of_seed(uint64_t seed, uint64_t stream);
-
-/** Choices are read from input, lent; behind its end they are those of the seed 0. */
-sim_chance sim_chance_of_input(const uint8_t *input, size_t n);
 
 uint64_t sim_draw(sim_chance *chance);
 

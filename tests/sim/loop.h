@@ -43,7 +43,6 @@ typedef struct sim_net_hooks {
 struct sim_loop {
     rh_loop      loop; /* first: this is an rh_loop */
     rh_time      now;
-    int64_t      wall_skew_ms;
     rh_timers    timers;
     sim_pipe    *awake, **awake_end; /* to be looked at in this turn */
     sim_pipe    *pipes;
@@ -56,8 +55,7 @@ struct sim_loop {
     sim_trace   *trace;
     rh_log       log;
     rh_allocator allocator;
-    size_t       allocations, allocated, allocated_most;
-    uint64_t     allocation_count;
+    size_t       allocations, allocated; /* alive */
     const char  *broken; /* the first promise that was broken by those who use the loop */
 };
 

@@ -34,7 +34,6 @@ uint32_t sim_model_add(sim_model *model, uint32_t producer, uint32_t size)
     }
     if (size < SIM_BODY_MIN) size = SIM_BODY_MIN;
     model->events[model->count] = (sim_event){ .producer = producer, .size = size };
-    model->body_bytes += size;
     return (uint32_t)model->count++;
 }
 

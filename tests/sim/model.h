@@ -27,7 +27,6 @@ typedef struct sim_model {
     uint64_t   salt;
     sim_event *events;
     size_t     count, room;
-    uint64_t   body_bytes;
     char       wrong[512]; /* the first lie; "": none */
 } sim_model;
 

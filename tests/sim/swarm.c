@@ -87,13 +87,18 @@ static bool strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
     }
 }
 
+static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
+{
+    swarm->grid.hits[fault][phase]++;
+    sim_tell(swarm->loop->trace, swarm->loop->now, "fault %s in %s", sim_fault_name[fault], sim_phase_name[phase]);
+}
+
 static void hit(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 {
     sim_phase phase = wire->phase;
     if (swarm->calm || !strike(swarm, wire, fault)) return;
-    swarm->grid.hits[fault][phase]++;
-    swarm->faults++;
-    sim_tell(swarm->loop->trace, swarm->loop->now, "fault %s on wire %u in %s", sim_fault_name[fault], wire->id, sim_phase_name[phase]);
+    note(swarm, fault, phase);
+    sim_tell(swarm->loop->trace, swarm->loop->now, "it was wire %u", wire->id);
 }
 
 /* Those that come when somebody asks, not by themselves. */
@@ -174,13 +179,6 @@ static void on_phase(void *user, sim_wire *wire, sim_phase phase)
     sim_fault fault = choose(swarm);
     if (fault == SIM_FAULT_KINDS) return;
     strike_later(swarm, wire, fault, sim_below(&swarm->chance, 3 * swarm->latency_most));
-}
-
-static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
-{
-    swarm->grid.hits[fault][phase]++;
-    swarm->faults++;
-    sim_tell(swarm->loop->trace, swarm->loop->now, "fault %s in %s", sim_fault_name[fault], sim_phase_name[phase]);
 }
 
 rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const char **words)

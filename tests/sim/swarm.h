@@ -59,7 +59,6 @@ typedef struct sim_swarm {
     rh_timer     timer;
     sim_pending  pending[SIM_PENDING_MAX];
     sim_grid     grid;
-    uint64_t     faults;
     bool         calm;
     /* how the network is when nothing is wrong with it */
     rh_time      latency_least, latency_most, return_most;

@@ -28,7 +28,6 @@ struct sim_listener {
     sim_listener *next;
     sim_loop     *sim;
     uint16_t      port;
-    bool          tls;
     rh_accept_fn  accept;
     void         *user;
 };
@@ -629,7 +628,7 @@ rh_status sim_listen(rh_loop *loop, const rh_listen_opts *opts, rh_accept_fn acc
     (void)error;
     *listener = (sim_listener){
         .listener = { &listener_ops }, .next = sim->listeners, .sim = sim, .port = opts->port ? opts->port : (opts->tls ? 5671 : 5672),
-        .tls = opts->tls != NULL, .accept = accept, .user = user,
+        .accept = accept, .user = user,
     };
     sim->listeners = listener;
     *out           = &listener->listener;

@@ -90,7 +90,6 @@ static void open_producer(sim_producer *p)
         .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .once = p->once, .batches = 2, .batch_bytes = 256 * 1024,
         .handler = { .on_open = on_producer_opened, .on_sent = on_sent, .on_closed = on_producer_closed }, .user = p), &p->producer);
     if (status != RH_OK) rh_timer_set(loop_of(world), &p->timer, soon(world));
-    else p->reopened++;
 }
 
 static rh_event_data data_of(sim_world *world, uint32_t event, uint8_t *body)
@@ -270,7 +269,6 @@ static void open_consumer(sim_consumer *c)
         .prefetch_bytes = c->pull_most ? 1 : 1024 * 1024, .event_bytes = c->pull_most ? 70 * 1024 : 300 * 1024,
         .handler = { .on_event = c->pull_most ? NULL : on_event, .on_state = on_consumer_state }, .user = c), &c->consumer);
     if (status != RH_OK) rh_timer_set(loop_of(world), &c->timer, soon(world));
-    else c->reopened++;
     if (status == RH_OK && c->pull_most) rh_timer_set(loop_of(world), &c->pull, world->loop.now + RH_MS(1));
 }
 

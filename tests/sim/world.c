@@ -75,7 +75,6 @@ sim_result sim_world_run(const sim_run *run)
 {
     sim_world *world  = calloc(1, sizeof *world);
     sim_result result = { 0 };
-    world->seed       = run->seed;
     world->trace      = (sim_trace){ .out = run->out, .until = run->until };
     world->chance     = sim_chance_of_seed(run->seed, 0);
     sim_model_init(&world->model, sim_draw(&world->chance));

@@ -35,7 +35,6 @@ typedef struct sim_producer {
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
-    uint64_t     reopened;
 } sim_producer;
 
 /** A retained event, to be given back later. */
@@ -59,7 +58,7 @@ typedef struct sim_consumer {
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
     bool         lost, was_open, leaving;
-    uint64_t     events, reopened;
+    uint64_t     events;
     sim_held    *held;
 } sim_consumer;
 
@@ -79,7 +78,6 @@ struct sim_client {
 };
 
 struct sim_world {
-    uint64_t     seed;
     sim_trace    trace;
     sim_loop     loop;
     sim_swarm    swarm;
