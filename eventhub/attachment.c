@@ -9,6 +9,12 @@ static void set_timer(rh_attachment *a, rh_time at)
     rh_timer_set(a->client->loop, &a->timer, at);
 }
 
+/* Until it may be tried again, or its time is over. */
+static void look_again(rh_attachment *a, rh_time again)
+{
+    set_timer(a, again < a->deadline ? again : a->deadline);
+}
+
 static void poke(rh_attachment *a)
 {
     rh_client_poke(a->client, &a->timer);
@@ -72,7 +78,7 @@ static void wait_again(rh_attachment *a)
     a->ending   = false;
     if (a->was_up) a->deadline = RH_TIME_NEVER;
     a->again    = rh_time_after(now, rh_retry_wait(a->client, a->grant->audience, ++a->tries, &error));
-    if (a->state == RH_ATTACHMENT_WAITING) set_timer(a, a->again < a->deadline ? a->again : a->deadline); /* not closed by who was told */
+    if (a->state == RH_ATTACHMENT_WAITING) look_again(a, a->again); /* not closed by who was told */
 }
 
 static void end(rh_attachment *a);
@@ -169,8 +175,7 @@ static void attach(rh_attachment *a)
         set_timer(a, a->deadline);
         rh_client_wake(client);
     } else if (status == RH_AGAIN) {
-        rh_time again = rh_time_after(rh_loop_now(client->loop), RETRY);
-        set_timer(a, again < a->deadline ? again : a->deadline);
+        look_again(a, rh_time_after(rh_loop_now(client->loop), RETRY));
         rh_client_wake(client);
     } else {
         bool     full = status == RH_E_LIMIT;
@@ -213,7 +218,7 @@ static void step(rh_attachment *a, rh_time now)
     else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
-    else if (a->state == RH_ATTACHMENT_WAITING && now < a->again) set_timer(a, a->again < a->deadline ? a->again : a->deadline);
+    else if (a->state == RH_ATTACHMENT_WAITING && now < a->again) look_again(a, a->again);
     else if (a->state == RH_ATTACHMENT_WAITING && !a->parked && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
     else set_timer(a, a->deadline);
 }
