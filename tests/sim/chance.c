@@ -16,7 +16,7 @@ static uint64_t spread(uint64_t *seed)
 
 sim_chance sim_chance_of_seed(uint64_t seed, uint64_t stream)
 {
-    sim_chance chance;
+    sim_chance chance = { .input = NULL };
     uint64_t   from   = seed ^ spread(&stream);
     for (size_t i = 0; i < 4; i++) chance.state[i] = spread(&from);
     return chance;
@@ -39,7 +39,13 @@ uint64_t sim_draw(sim_chance *chance)
 
 uint64_t sim_below(sim_chance *chance, uint64_t n)
 {
-    return sim_draw(chance) % n;
+    uint64_t value = 0;
+    if (!chance->input || chance->input->n == 0) return sim_draw(chance) % n;
+    for (uint64_t most = n - 1; most && chance->input->n; most >>= 8) {
+        value = value << 8 | *chance->input->bytes++;
+        chance->input->n--;
+    }
+    return value % n;
 }
 
 uint64_t sim_between(sim_chance *chance, uint64_t least, uint64_t most)

@@ -1,5 +1,5 @@
 /**
- * chance.h: where a simulated world takes its choices from: a seed.
+ * chance.h: where a simulated world takes its choices from: a seed, or the bytes of a fuzzer and then a seed.
  *
  * Each part of a world has a stream of its own, so that a choice more in one part changes nothing in another.
  */
@@ -10,16 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Choices that somebody else has made: bytes that are used up before a generator is asked. */
+typedef struct sim_input {
+    const uint8_t *bytes;
+    size_t         n;
+} sim_input;
+
 typedef struct sim_chance {
-    uint64_t state[4];
+    uint64_t   state[4];
+    sim_input *input; /* NULL: none; shared by all parts of a world, which take from it in turn */
 } sim_chance;
 
 /** stream tells the parts of one world apart. */
 sim_chance sim_chance_of_seed(uint64_t seed, uint64_t stream);
 
+/** 64 bits of the generator; input is left alone. */
 uint64_t sim_draw(sim_chance *chance);
 
-/** 0 to n - 1; n > 0. */
+/** 0 to n - 1; n > 0. Takes as many bytes of input as n - 1 has. */
 uint64_t sim_below(sim_chance *chance, uint64_t n);
 
 /** least to most, both included. */

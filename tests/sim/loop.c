@@ -228,6 +228,13 @@ void sim_loop_init(sim_loop *sim, uint64_t seed, sim_trace *trace)
     trace->origin  = ORIGIN;
 }
 
+sim_chance sim_loop_chance(const sim_loop *sim, uint64_t stream)
+{
+    sim_chance chance = sim_chance_of_seed(sim->seed, stream);
+    chance.input      = sim->input;
+    return chance;
+}
+
 void sim_loop_fini(sim_loop *sim)
 {
     sim->in_turn = true;

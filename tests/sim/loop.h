@@ -51,6 +51,7 @@ struct sim_loop {
     bool         in_turn, stopped;
     sim_chance   random;
     uint64_t     seed;
+    sim_input   *input; /* of the choices of the world; may be NULL */
     sim_net_hooks hooks;
     sim_trace   *trace;
     rh_log       log;
@@ -60,6 +61,9 @@ struct sim_loop {
 };
 
 void sim_loop_init(sim_loop *sim, uint64_t seed, sim_trace *trace);
+
+/** The choices of one part of the world; stream tells the parts apart. */
+sim_chance sim_loop_chance(const sim_loop *sim, uint64_t stream);
 
 /** Every pipe goes down; timers are forgotten. */
 void sim_loop_fini(sim_loop *sim);

@@ -16,6 +16,32 @@ static const char *const conditions[] = {
     "com.microsoft:timeout", "com.microsoft:server-busy", "com.microsoft:operation-cancelled",
 };
 
+/* -- occasions ----------------------------------------------------------------------------------- */
+
+/* What comes of an occasion later draws from a stream of its own, too. */
+#define LATER (UINT64_C(1) << 63)
+
+sim_chance sim_swarm_chance(const sim_swarm *swarm, sim_occasion at)
+{
+    return sim_loop_chance(swarm->loop, at);
+}
+
+static void begin(sim_swarm *swarm, sim_occasion at)
+{
+    swarm->at     = at;
+    swarm->chance = sim_swarm_chance(swarm, at);
+}
+
+bool sim_swarm_allows(const sim_swarm *swarm, sim_occasion at)
+{
+    return !swarm->calm && sim_switches_allow(&swarm->switches, at);
+}
+
+void sim_swarm_struck(sim_swarm *swarm, sim_occasion at)
+{
+    if (swarm->struck) sim_occasions_add(swarm->struck, at);
+}
+
 /* -- the faults ---------------------------------------------------------------------------------- */
 
 static rh_emu_connection *connection_of(const sim_swarm *swarm, const sim_wire *wire)
@@ -89,14 +115,16 @@ static bool strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 
 static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
 {
+    char name[SIM_OCCASION_MAX];
     swarm->grid.hits[fault][phase]++;
-    sim_tell(swarm->loop->trace, swarm->loop->now, "fault %s in %s", sim_fault_name[fault], sim_phase_name[phase]);
+    sim_swarm_struck(swarm, swarm->at);
+    sim_tell(swarm->loop->trace, swarm->loop->now, "fault %s: %s in %s", sim_occasion_name(swarm->at, name), sim_fault_name[fault], sim_phase_name[phase]);
 }
 
 static void hit(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 {
     sim_phase phase = wire->phase;
-    if (swarm->calm || !strike(swarm, wire, fault)) return;
+    if (!sim_swarm_allows(swarm, swarm->at) || !strike(swarm, wire, fault)) return;
     note(swarm, fault, phase);
     sim_tell(swarm->loop->trace, swarm->loop->now, "it was wire %u", wire->id);
 }
@@ -134,11 +162,12 @@ static void arm(sim_swarm *swarm)
 static void on_timer(void *user, rh_time now)
 {
     sim_swarm *swarm = user;
-    sim_wire  *wire  = some_wire(swarm);
-    sim_fault  fault = choose(swarm);
     (void)now;
+    begin(swarm, sim_occasion_of('t', swarm->ticks++, 0));
+    arm(swarm); /* before anything strikes: the next time comes at the same moment even if this one is left out */
+    sim_wire *wire  = some_wire(swarm);
+    sim_fault fault = choose(swarm);
     if (wire && fault != SIM_FAULT_KINDS) hit(swarm, wire, fault);
-    arm(swarm);
 }
 
 static void on_pending(void *user, rh_time now)
@@ -146,6 +175,8 @@ static void on_pending(void *user, rh_time now)
     sim_pending *p    = user;
     sim_wire    *wire = sim_wire_find(p->swarm->loop, p->wire);
     (void)now;
+    begin(p->swarm, p->at);
+    p->swarm->chance = sim_swarm_chance(p->swarm, p->at | LATER);
     if (wire) hit(p->swarm, wire, p->fault);
 }
 
@@ -154,7 +185,7 @@ static void strike_later(sim_swarm *swarm, const sim_wire *wire, sim_fault fault
     for (size_t i = 0; i < SIM_PENDING_MAX; i++) {
         sim_pending *p = &swarm->pending[i];
         if (p->timer.is_set) continue;
-        *p = (sim_pending){ .timer = { .fn = on_pending, .user = p }, .swarm = swarm, .wire = wire->id, .fault = fault };
+        *p = (sim_pending){ .timer = { .fn = on_pending, .user = p }, .swarm = swarm, .at = swarm->at, .wire = wire->id, .fault = fault };
         rh_timer_set(&swarm->loop->loop, &p->timer, swarm->loop->now + wait);
         return;
     }
@@ -175,6 +206,7 @@ static void on_phase(void *user, sim_wire *wire, sim_phase phase)
     sim_swarm *swarm = user;
     sim_tell(swarm->loop->trace, swarm->loop->now, "wire %u reaches %s", wire->id, sim_phase_name[phase]);
     if (phase == SIM_CONNECT) configure(swarm, wire);
+    begin(swarm, sim_occasion_of('w', wire->id, wire->phases));
     if (swarm->calm || !sim_once_in(&swarm->chance, swarm->phase_odds)) return;
     sim_fault fault = choose(swarm);
     if (fault == SIM_FAULT_KINDS) return;
@@ -190,8 +222,10 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
         [RH_EMULATOR_TOKEN] = SIM_CBS, [RH_EMULATOR_INQUIRY] = SIM_STEADY, [RH_EMULATOR_ATTACH] = SIM_ATTACH, [RH_EMULATOR_SEND] = SIM_STEADY,
     };
     sim_swarm *swarm = user;
-    size_t     i     = sim_below(&swarm->chance, sizeof kinds / sizeof *kinds);
-    if (swarm->calm || !(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
+    begin(swarm, sim_occasion_of('r', swarm->requests++, 0));
+    size_t i = sim_below(&swarm->chance, sizeof kinds / sizeof *kinds);
+    if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
+    if (!sim_swarm_allows(swarm, swarm->at)) return RH_EMULATOR_NO_FAULT;
     *words = condition(swarm);
     note(swarm, kinds[i].fault, phases[moment]);
     return kinds[i].does;
@@ -199,12 +233,12 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
 
 static rh_status on_step(void *user, sim_wire *wire, sim_phase phase)
 {
-    (void)wire;
     static const rh_status failures[] = { RH_E_NAME, RH_E_REFUSED, RH_E_UNREACHABLE, RH_E_TIMEOUT };
     sim_swarm *swarm = user;
-    bool       fails = swarm->enabled & 1u << SIM_FAULT_FAIL && sim_once_in(&swarm->chance, 6);
-    bool       hangs = swarm->enabled & 1u << SIM_FAULT_HANG && sim_once_in(&swarm->chance, 12);
-    if (swarm->calm || (!fails && !hangs)) return RH_OK;
+    begin(swarm, sim_occasion_of('d', wire->id, phase));
+    bool fails = swarm->enabled & 1u << SIM_FAULT_FAIL && sim_once_in(&swarm->chance, 6);
+    bool hangs = swarm->enabled & 1u << SIM_FAULT_HANG && sim_once_in(&swarm->chance, 12);
+    if ((!fails && !hangs) || !sim_swarm_allows(swarm, swarm->at)) return RH_OK;
     sim_fault fault = fails ? SIM_FAULT_FAIL : SIM_FAULT_HANG;
     note(swarm, fault, phase);
     if (!fails) return RH_AGAIN;
@@ -218,8 +252,8 @@ void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed)
     memset(swarm, 0, sizeof *swarm);
     sim_chance *c         = &swarm->chance;
     swarm->loop           = loop;
-    *c                    = sim_chance_of_seed(loop->seed, 2);
-    swarm->enabled        = (uint32_t)sim_draw(c) & allowed;
+    *c                    = sim_loop_chance(loop, 2);
+    swarm->enabled        = (uint32_t)sim_below(c, 1u << SIM_FAULT_KINDS) & allowed;
     swarm->phase_odds     = sim_scale(c, 4, 200);
     swarm->answer_odds    = sim_scale(c, 4, 500);
     swarm->pause_most     = sim_scale(c, RH_SECONDS(5), RH_SECONDS(120));

@@ -5,6 +5,7 @@
 #define SIM_SWARM_H
 
 #include "emulator/namespace.h"
+#include "tests/sim/occasion.h"
 #include "tests/sim/wire.h"
 
 #define SIM_FAULTS(X)                                                                    \
@@ -42,6 +43,7 @@ typedef struct sim_grid {
 typedef struct sim_pending {
     rh_timer          timer;
     struct sim_swarm *swarm;
+    sim_occasion      at;
     uint32_t          wire;
     sim_fault         fault;
 } sim_pending;
@@ -51,7 +53,11 @@ typedef struct sim_pending {
 typedef struct sim_swarm {
     sim_loop    *loop;
     rh_emulator *emulator;
-    sim_chance   chance;
+    sim_chance   chance;     /* of the occasion */
+    sim_occasion at;         /* it */
+    uint32_t     ticks, requests; /* so far */
+    sim_switches switches;
+    sim_occasions *struck;   /* every occasion that came true is added; may be NULL */
     uint32_t     enabled;    /* bits of sim_fault */
     uint64_t     phase_odds; /* one phase in so many is met by a fault */
     uint64_t     answer_odds; /* one request to the service in so many ends badly */
@@ -69,6 +75,15 @@ typedef struct sim_swarm {
 /** allowed: the kinds that may be enabled. The hooks of the loop become the swarm's. */
 void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed);
 void sim_swarm_start(sim_swarm *swarm, rh_emulator *emulator);
+
+/** The choices of an occasion. */
+sim_chance sim_swarm_chance(const sim_swarm *swarm, sim_occasion at);
+
+/** Whether what is drawn for an occasion may come true. */
+bool sim_swarm_allows(const sim_swarm *swarm, sim_occasion at);
+
+/** It did. */
+void sim_swarm_struck(sim_swarm *swarm, sim_occasion at);
 
 /** For rh_emulator_opts.faults; user is the swarm. */
 rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const char **condition);

@@ -22,6 +22,7 @@ struct sim_wire {
     sim_scanner scanner[2]; /* of what is sent toward that end */
     sim_progress progress;
     sim_phase  phase; /* the last one that was told */
+    uint32_t   phases; /* told so far */
     bool       tls;
     void      *user; /* the world's, set in on_step or on_phase */
 

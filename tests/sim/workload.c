@@ -7,6 +7,9 @@
 
 #define REOPEN_MOST RH_SECONDS(2)
 
+/* Where their streams of choices begin: what one does moves no choice of another. */
+enum { CLIENTS = 100, PRODUCERS = 200, CONSUMERS = 300 };
+
 static rh_loop *loop_of(const sim_world *world)
 {
     return (rh_loop *)(uintptr_t)&world->loop.loop;
@@ -27,9 +30,9 @@ static void tell_end(const sim_world *world, const char *who, uint32_t id, const
              error ? error->description : "");
 }
 
-static rh_time soon(sim_world *world)
+static rh_time soon(const sim_world *world, sim_chance *chance)
 {
-    return world->loop.now + sim_between(&world->chance, RH_MS(10), REOPEN_MOST);
+    return world->loop.now + sim_between(chance, RH_MS(10), REOPEN_MOST);
 }
 
 /* -- producers ----------------------------------------------------------------------------------- */
@@ -74,7 +77,7 @@ static void on_producer_closed(void *user, rh_producer *producer, const rh_error
     judge_end(p->client->world, "producer", p->id, error, p->was_open && !p->leaving && !p->client->leaving);
     if (p->sends) sim_model_wrong(&p->client->world->model, "producer %u closed with %u sends without outcome", p->id, p->sends);
     p->lost = true;
-    if (!p->client->world->closing) rh_timer_set(loop_of(p->client->world), &p->timer, soon(p->client->world));
+    if (!p->client->world->closing) rh_timer_set(loop_of(p->client->world), &p->timer, soon(p->client->world, &p->chance));
 }
 
 static void open_producer(sim_producer *p)
@@ -85,11 +88,11 @@ static void open_producer(sim_producer *p)
     rh_producer_destroy(p->producer);
     p->producer = NULL;
     p->lost = p->was_open = p->leaving = false;
-    if (!p->client->client || p->client->lost) return; /* the client comes first, and opens us */
+    if (p->mute || !p->client->client || p->client->lost) return; /* the client comes first, and opens us */
     rh_status status = rh_producer_open(p->client->client, RH_PRODUCER_OPTS(
         .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .once = p->once, .batches = 2, .batch_bytes = 256 * 1024,
         .handler = { .on_open = on_producer_opened, .on_sent = on_sent, .on_closed = on_producer_closed }, .user = p), &p->producer);
-    if (status != RH_OK) rh_timer_set(loop_of(world), &p->timer, soon(world));
+    if (status != RH_OK) rh_timer_set(loop_of(world), &p->timer, soon(world, &p->chance));
 }
 
 static rh_event_data data_of(sim_world *world, uint32_t event, uint8_t *body)
@@ -100,8 +103,7 @@ static rh_event_data data_of(sim_world *world, uint32_t event, uint8_t *body)
 
 static uint32_t new_event(sim_producer *p)
 {
-    sim_world *world = p->client->world;
-    return sim_model_add(&world->model, p->id, (uint32_t)sim_scale(&world->chance, SIM_BODY_MIN, p->size_most));
+    return sim_model_add(&p->client->world->model, p->id, (uint32_t)sim_scale(&p->chance, SIM_BODY_MIN, p->size_most));
 }
 
 /* The events of a send that was refused at once were never sent; they stay in the model as such. */
@@ -118,7 +120,7 @@ static void mark(sim_producer *p, uint32_t first, uint32_t count, rh_status stat
 
 static rh_time deadline(sim_producer *p)
 {
-    return p->client->world->loop.now + sim_between(&p->client->world->chance, RH_SECONDS(5), RH_SECONDS(60));
+    return p->client->world->loop.now + sim_between(&p->chance, RH_SECONDS(5), RH_SECONDS(60));
 }
 
 static void send_one(sim_producer *p)
@@ -133,7 +135,7 @@ static void send_batch(sim_producer *p)
 {
     static uint8_t body[1 << 20];
     sim_world     *world = p->client->world;
-    uint32_t       first = (uint32_t)world->model.count, want = (uint32_t)sim_between(&world->chance, 1, p->batch_most), count = 0;
+    uint32_t       first = (uint32_t)world->model.count, want = (uint32_t)sim_between(&p->chance, 1, p->batch_most), count = 0;
     rh_batch      *batch;
     if (rh_batch_create(p->producer, NULL, &batch) != RH_OK) return;
     while (count < want) {
@@ -149,25 +151,28 @@ static void send_batch(sim_producer *p)
     if (status != RH_OK) rh_batch_destroy(batch);
 }
 
+/* Sends begin soon after. */
+static void on_producer_open(sim_producer *p)
+{
+    if (!p->timer.is_set && !p->mute) rh_timer_set(loop_of(p->client->world), &p->timer, p->client->world->loop.now + RH_MS(1));
+}
+
 static void on_producer_timer(void *user, rh_time now)
 {
     sim_producer *p     = user;
     sim_world    *world = p->client->world;
     if (p->lost || !p->producer) {
         open_producer(p);
+        on_producer_open(p);
         return;
     }
     if (world->calm) return;
-    if (rh_producer_is_open(p->producer) && rh_producer_in_flight(p->producer) < p->in_flight) {
-        if (sim_once_in(&world->chance, 3)) send_one(p);
+    if (rh_producer_is_open(p->producer) && rh_producer_in_flight(p->producer) < p->in_flight && p->left) {
+        p->left--;
+        if (sim_once_in(&p->chance, 3)) send_one(p);
         else send_batch(p);
     }
-    rh_timer_set(loop_of(world), &p->timer, now + sim_scale(&world->chance, RH_US(100), p->interval_most));
-}
-
-static void on_producer_open(sim_producer *p)
-{
-    if (!p->timer.is_set) rh_timer_set(loop_of(p->client->world), &p->timer, p->client->world->loop.now + RH_MS(1));
+    rh_timer_set(loop_of(world), &p->timer, now + sim_scale(&p->chance, RH_US(100), p->interval_most));
 }
 
 /* -- consumers ----------------------------------------------------------------------------------- */
@@ -203,7 +208,7 @@ static void keep(sim_consumer *c, const rh_event *event, uint32_t number)
     sim_held *held = calloc(1, sizeof *held);
     *held          = (sim_held){ .next = c->held, .event = kept, .number = number, .timer = { .fn = on_held, .user = held }, .consumer = c };
     c->held        = held;
-    rh_timer_set(loop_of(world), &held->timer, world->loop.now + sim_scale(&world->chance, RH_MS(1), RH_SECONDS(30)));
+    rh_timer_set(loop_of(world), &held->timer, world->loop.now + sim_scale(&c->chance, RH_MS(1), RH_SECONDS(30)));
 }
 
 static void see(sim_consumer *c, const rh_event *event)
@@ -218,7 +223,7 @@ static void see(sim_consumer *c, const rh_event *event)
     c->events++;
     sim_tell(&world->trace, world->loop.now, "consumer %u sees sequence %lld", c->id, (long long)sequence);
     if (!sim_model_know(&world->model, rh_event_body(event), where, &number)) return;
-    if (!world->calm && sim_once_in(&world->chance, c->hold_every)) keep(c, event, number);
+    if (!world->calm && sim_once_in(&c->chance, c->hold_every)) keep(c, event, number);
 }
 
 static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
@@ -237,7 +242,7 @@ static void on_pull(void *user, rh_time now)
         see(c, event);
         rh_event_release(event);
     }
-    rh_timer_set(loop_of(world), &c->pull, now + (world->calm ? RH_MS(20) : sim_scale(&world->chance, RH_MS(1), c->pull_most)));
+    rh_timer_set(loop_of(world), &c->pull, now + (world->calm ? RH_MS(20) : sim_scale(&c->chance, RH_MS(1), c->pull_most)));
 }
 
 static void on_consumer_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
@@ -249,7 +254,7 @@ static void on_consumer_state(void *user, rh_consumer *consumer, rh_consumer_sta
     tell_end(c->client->world, "consumer", c->id, error);
     judge_end(c->client->world, "consumer", c->id, error, c->was_open && !c->leaving && !c->client->leaving);
     c->lost = true;
-    if (!c->client->world->closing) rh_timer_set(loop_of(c->client->world), &c->timer, soon(c->client->world));
+    if (!c->client->world->closing) rh_timer_set(loop_of(c->client->world), &c->timer, soon(c->client->world, &c->chance));
 }
 
 static void open_consumer(sim_consumer *c)
@@ -262,13 +267,13 @@ static void open_consumer(sim_consumer *c)
     rh_consumer_destroy(c->consumer);
     c->consumer = NULL;
     c->lost = c->was_open = c->leaving = false;
-    if (!c->client->client || c->client->lost) return;
+    if (c->mute || !c->client->client || c->client->lost) return;
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(c->client->client, RH_CONSUMER_OPTS(
         .partition = partition, .position = from, .prefetch = c->prefetch,
         .prefetch_bytes = c->pull_most ? 1 : 1024 * 1024, .event_bytes = c->pull_most ? 70 * 1024 : 300 * 1024,
         .handler = { .on_event = c->pull_most ? NULL : on_event, .on_state = on_consumer_state }, .user = c), &c->consumer);
-    if (status != RH_OK) rh_timer_set(loop_of(world), &c->timer, soon(world));
+    if (status != RH_OK) rh_timer_set(loop_of(world), &c->timer, soon(world, &c->chance));
     if (status == RH_OK && c->pull_most) rh_timer_set(loop_of(world), &c->pull, world->loop.now + RH_MS(1));
 }
 
@@ -298,7 +303,7 @@ static void on_client_state(void *user, rh_client *rh, rh_client_state state, co
     tell_end(client->world, "client", client->id, error);
     judge_end(client->world, "client", client->id, error, client->was_open && !client->leaving);
     client->lost = true;
-    if (!client->world->closing) rh_timer_set(loop_of(client->world), &client->timer, soon(client->world));
+    if (!client->world->closing) rh_timer_set(loop_of(client->world), &client->timer, soon(client->world, &client->chance));
 }
 
 static void close_something(sim_client *client);
@@ -311,7 +316,7 @@ static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
     (void)rh;
     look_for_canary(world, retry->error->description);
     sim_tell(&world->trace, world->loop.now, "client %u tries %s again, %u", client->id, retry->what, (unsigned)retry->tries);
-    if (!world->calm && sim_once_in(&world->chance, 50)) close_something(client);
+    if (!world->calm && sim_once_in(&client->chance, 50)) close_something(client);
 }
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
@@ -372,26 +377,49 @@ static void draining(const sim_client *client)
     if (client->client->pipe && client->client->pipe_up) sim_wire_reached(sim_wire_of(client->client->pipe), SIM_DRAIN);
 }
 
+static void tell_whim(sim_client *client, sim_occasion at)
+{
+    char name[SIM_OCCASION_MAX];
+    sim_swarm_struck(&client->world->swarm, at);
+    sim_tell(&client->world->trace, client->world->loop.now, "whim %s", sim_occasion_name(at, name));
+}
+
+static bool leave_producer(sim_producer *p, rh_time when)
+{
+    if (!p->producer || p->lost) return false;
+    if (p->sends) draining(p->client);
+    p->leaving = true;
+    rh_producer_close(p->producer, when);
+    return true;
+}
+
+static bool leave_consumer(sim_consumer *c, rh_time when)
+{
+    if (!c->consumer || c->lost) return false;
+    c->leaving = true;
+    rh_consumer_close(c->consumer, when);
+    return true;
+}
+
+static bool leave_client(sim_client *client, rh_time when)
+{
+    client->leaving = true;
+    rh_client_close(client->client, when, NULL, NULL);
+    return true;
+}
+
 static void close_something(sim_client *client)
 {
-    sim_chance *c    = &client->world->chance;
-    rh_time     when = client->world->loop.now + sim_between(c, RH_MS(100), RH_SECONDS(20));
-    if (client->lost || !client->client) return;
-    if (client->producer_count && sim_once_in(c, 2)) {
-        sim_producer *p = &client->producers[sim_below(c, client->producer_count)];
-        if (!p->producer || p->lost) return;
-        if (p->sends) draining(client);
-        p->leaving = true;
-        rh_producer_close(p->producer, when);
-    } else if (client->consumer_count && sim_once_in(c, 2)) {
-        sim_consumer *consumer = &client->consumers[sim_below(c, client->consumer_count)];
-        if (!consumer->consumer || consumer->lost) return;
-        consumer->leaving = true;
-        rh_consumer_close(consumer->consumer, when);
-    } else {
-        client->leaving = true;
-        rh_client_close(client->client, when, NULL, NULL);
-    }
+    sim_swarm   *swarm = &client->world->swarm;
+    sim_occasion at    = sim_occasion_of('c', client->id, client->whims++);
+    sim_chance   c     = sim_swarm_chance(swarm, at);
+    rh_time      when  = client->world->loop.now + sim_between(&c, RH_MS(100), RH_SECONDS(20));
+    bool         left;
+    if (client->lost || !client->client || !sim_swarm_allows(swarm, at)) return;
+    if (client->producer_count && sim_once_in(&c, 2)) left = leave_producer(&client->producers[sim_below(&c, client->producer_count)], when);
+    else if (client->consumer_count && sim_once_in(&c, 2)) left = leave_consumer(&client->consumers[sim_below(&c, client->consumer_count)], when);
+    else left = leave_client(client, when);
+    if (left) tell_whim(client, at);
 }
 
 static void on_whim(void *user, rh_time now)
@@ -399,8 +427,8 @@ static void on_whim(void *user, rh_time now)
     sim_client *client = user;
     sim_world  *world  = client->world;
     if (world->calm) return;
+    rh_timer_set(loop_of(world), &client->whim, now + sim_scale(&client->chance, RH_SECONDS(1), client->whim_most));
     close_something(client);
-    rh_timer_set(loop_of(world), &client->whim, now + sim_scale(&world->chance, RH_SECONDS(1), client->whim_most));
 }
 
 /* Everything on it learnt its end before, or learns it now. */
@@ -422,10 +450,10 @@ static void on_client_timer(void *user, rh_time now)
 
 /* -- making -------------------------------------------------------------------------------------- */
 
-static void make_producer(sim_world *world, sim_client *client, sim_producer *p, uint32_t id)
+static void make_producer(sim_world *world, sim_client *client, sim_producer *p, uint32_t id, const sim_limits *limits)
 {
-    sim_chance *c = &world->chance;
-    *p            = (sim_producer){
+    sim_chance chance = sim_loop_chance(&world->loop, PRODUCERS + id), *c = &chance;
+    *p                = (sim_producer){
         .client = client, .id = id, .timer = { .fn = on_producer_timer, .user = p },
         .partition     = sim_once_in(c, 4) ? -1 : (int)sim_below(c, world->partitions),
         .in_flight     = sim_once_in(c, 2) ? 1 : (uint32_t)sim_between(c, 1, 8), .once = sim_once_in(c, 4),
@@ -433,12 +461,15 @@ static void make_producer(sim_world *world, sim_client *client, sim_producer *p,
         .size_most     = (uint32_t)sim_scale(c, 64, sim_once_in(c, 8) ? 60000 : 2000),
         .interval_most = sim_scale(c, RH_SECONDS(2), RH_SECONDS(60)),
     };
+    p->chance = chance;
+    p->left   = limits->sends ? limits->sends : UINT32_MAX;
+    p->mute   = limits->mute_producers >> id & 1;
 }
 
-static void make_consumer(sim_world *world, sim_client *client, sim_consumer *consumer, uint32_t id)
+static void make_consumer(sim_world *world, sim_client *client, sim_consumer *consumer, uint32_t id, const sim_limits *limits)
 {
-    sim_chance *c = &world->chance;
-    *consumer     = (sim_consumer){
+    sim_chance chance = sim_loop_chance(&world->loop, CONSUMERS + id), *c = &chance;
+    *consumer         = (sim_consumer){
         .client = client, .id = id, .seen = -1, .timer = { .fn = on_consumer_timer, .user = consumer },
         .partition  = id % world->partitions, /* a partition has five readers at most, and those that died unseen count for a while */
         .prefetch   = (uint32_t)sim_scale(c, 16, 300),
@@ -446,9 +477,11 @@ static void make_consumer(sim_world *world, sim_client *client, sim_consumer *co
         .pull       = { .fn = on_pull, .user = consumer },
         .pull_most  = sim_once_in(c, 3) ? sim_scale(c, RH_MS(10), RH_SECONDS(5)) : 0,
     };
+    consumer->chance = chance;
+    consumer->mute   = limits->mute_consumers >> id & 1;
 }
 
-void sim_workload_make(sim_world *world)
+void sim_workload_make(sim_world *world, const sim_limits *limits)
 {
     sim_chance *c         = &world->chance;
     uint32_t    producers = 0, consumers = 0;
@@ -458,14 +491,14 @@ void sim_workload_make(sim_world *world)
         sim_client *client     = &world->clients[i];
         *client                = (sim_client){
             .world = world, .id = (uint32_t)i, .timer = { .fn = on_client_timer, .user = client }, .whim = { .fn = on_whim, .user = client },
-            .whim_most = sim_scale(c, RH_SECONDS(10), RH_SECONDS(1000)),
+            .whim_most = sim_scale(c, RH_SECONDS(10), RH_SECONDS(1000)), .chance = sim_loop_chance(&world->loop, CLIENTS + i),
         };
         client->producer_count = sim_between(c, 0, 3);
         client->consumer_count = sim_between(c, client->producer_count == 0, 2);
         client->producers      = calloc(client->producer_count + 1, sizeof *client->producers);
         client->consumers      = calloc(client->consumer_count + 1, sizeof *client->consumers);
-        for (size_t k = 0; k < client->producer_count; k++) make_producer(world, client, &client->producers[k], producers++);
-        for (size_t k = 0; k < client->consumer_count; k++) make_consumer(world, client, &client->consumers[k], consumers++);
+        for (size_t k = 0; k < client->producer_count; k++) make_producer(world, client, &client->producers[k], producers++, limits);
+        for (size_t k = 0; k < client->consumer_count; k++) make_consumer(world, client, &client->consumers[k], consumers++, limits);
     }
 }
 
@@ -473,7 +506,7 @@ void sim_workload_start(sim_world *world)
 {
     for (size_t i = 0; i < world->client_count; i++) {
         make_client(&world->clients[i]);
-        rh_timer_set(loop_of(world), &world->clients[i].whim, world->loop.now + sim_scale(&world->chance, RH_SECONDS(1), world->clients[i].whim_most));
+        rh_timer_set(loop_of(world), &world->clients[i].whim, world->loop.now + sim_scale(&world->clients[i].chance, RH_SECONDS(1), world->clients[i].whim_most));
     }
 }
 
@@ -494,7 +527,7 @@ void sim_workload_unfinished(const sim_world *world, char *text, size_t n)
             if (client->producers[k].sends) (void)snprintf(text, n, "producer %u has %u sends without outcome", client->producers[k].id, client->producers[k].sends);
         for (size_t k = 0; k < client->consumer_count && !text[0]; k++) {
             const sim_consumer *c = &client->consumers[k];
-            if (c->seen + 1 < end_of(world, c->partition))
+            if (!c->mute && c->seen + 1 < end_of(world, c->partition))
                 (void)snprintf(text, n, "consumer %u has seen %lld of %lld events", c->id, (long long)c->seen + 1, (long long)end_of(world, c->partition));
         }
     }

@@ -12,7 +12,9 @@ static void shape(sim_world *world, const sim_run *run)
     world->partitions = (uint32_t)sim_between(c, 2, 4);
     world->tls        = sim_once_in(c, 2);
     sim_swarm_init(&world->swarm, &world->loop, run->faults);
-    sim_workload_make(world);
+    world->swarm.switches = run->switches;
+    world->swarm.struck   = run->struck;
+    sim_workload_make(world, &run->limits);
 }
 
 static bool make_namespace(sim_world *world)
@@ -76,15 +78,16 @@ sim_result sim_world_run(const sim_run *run)
     sim_world *world  = calloc(1, sizeof *world);
     sim_result result = { 0 };
     world->trace      = (sim_trace){ .out = run->out, .until = run->until };
-    world->chance     = sim_chance_of_seed(run->seed, 0);
-    sim_model_init(&world->model, sim_draw(&world->chance));
     sim_loop_init(&world->loop, run->seed, &world->trace);
+    world->loop.input = run->input;
+    world->chance     = sim_loop_chance(&world->loop, 0);
+    sim_model_init(&world->model, sim_draw(&world->chance));
     shape(world, run);
     if (make_namespace(world)) {
         rh_time begin = world->loop.now;
         sim_swarm_start(&world->swarm, world->emulator);
         sim_workload_start(world);
-        pass(world, begin + SIM_CALM, NULL);
+        pass(world, begin + (run->limits.chaos ? run->limits.chaos : SIM_CALM), NULL);
         finish(world, &result);
         count_up(world, &result, run->grid);
     }

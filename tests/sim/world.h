@@ -35,6 +35,9 @@ typedef struct sim_producer {
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
+    uint32_t     left;      /* sends to come */
+    bool         mute;      /* never opened */
+    sim_chance   chance;
 } sim_producer;
 
 /** A retained event, to be given back later. */
@@ -57,7 +60,8 @@ typedef struct sim_consumer {
     rh_timer     timer;
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
-    bool         lost, was_open, leaving;
+    bool         lost, was_open, leaving, mute;
+    sim_chance   chance;
     uint64_t     events;
     sim_held    *held;
 } sim_consumer;
@@ -69,6 +73,8 @@ struct sim_client {
     rh_timer      timer;   /* made anew */
     rh_timer      whim;    /* closes something politely, to open it again */
     rh_time       whim_most;
+    uint32_t      whims;
+    sim_chance    chance;
     bool          lost, was_open, leaving;
     uint64_t      remade;
     sim_producer *producers;
@@ -92,6 +98,14 @@ struct sim_world {
     bool         closing; /* everything says goodbye */
 };
 
+/** Less of a world than its seed says; what is left is drawn as before. All 0: the whole. */
+typedef struct sim_limits {
+    rh_time  chaos;          /* it ends so early; 0: at SIM_CALM */
+    uint32_t sends;          /* of each producer; 0: no limit */
+    uint64_t mute_producers; /* these, as bits, are never opened */
+    uint64_t mute_consumers;
+} sim_limits;
+
 typedef struct sim_result {
     uint64_t hash, lines, events, reopened;
     rh_time  finished; /* when the last work was done, from the start */
@@ -100,18 +114,22 @@ typedef struct sim_result {
 
 /** One world from its beginning to its end. out NULL: silent; faults: which kinds may happen, as bits. */
 typedef struct sim_run {
-    uint64_t seed;
-    FILE    *out;
-    uint64_t until;
-    uint32_t faults;
-    sim_grid *grid; /* added to; may be NULL */
+    uint64_t       seed;
+    FILE          *out;
+    uint64_t       until;
+    uint32_t       faults;
+    sim_switches   switches;
+    sim_limits     limits;
+    sim_input     *input;  /* choices that are not the seed's; may be NULL */
+    sim_grid      *grid;   /* added to; may be NULL */
+    sim_occasions *struck; /* what went wrong is added to it; may be NULL */
 } sim_run;
 
 sim_result sim_world_run(const sim_run *run);
 
 /* -- workload.c ---------------------------------------------------------------------------------- */
 
-void sim_workload_make(sim_world *world);
+void sim_workload_make(sim_world *world, const sim_limits *limits);
 void sim_workload_start(sim_world *world);
 bool sim_workload_is_done(const sim_world *world);  /* every send has ended and every consumer has seen everything */
 void sim_workload_close(sim_world *world);          /* politely */
