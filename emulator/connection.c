@@ -1,6 +1,7 @@
 #include "emulator/connection.h"
 #include "emulator/reader.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* One client may have a link, and a session, for each partition of the largest hub, and some besides. Slots are memory only
@@ -11,22 +12,15 @@
 #define DELIVERIES   1024
 #define OUTPUT_BYTES (64u * 1024)
 
-/* What the service announces: it wants a sign of life every four minutes. */
-#define IDLE_TIME_OUT_MS 240000
-
-/* How long the service waits for a connection to be opened, for its first link, and for another after the last. */
-#define OPEN_WITHIN       RH_SECONDS(20)
-#define LINK_WITHIN       RH_SECONDS(60)
-#define LINK_AGAIN_WITHIN RH_SECONDS(300)
-
 static void turn(rh_emu_connection *connection);
 
 /* -- patience --------------------------------------------------------------------------------- */
 
-static void wait_for(rh_emu_connection *connection, rh_time patience)
+static void wait_for(rh_emu_connection *connection, uint32_t patience_ms)
 {
-    rh_loop *loop = connection->emulator->loop;
-    rh_timer_set(loop, &connection->patience, rh_time_after(rh_loop_now(loop), patience));
+    rh_loop *loop           = connection->emulator->loop;
+    connection->patience_ms = patience_ms;
+    rh_timer_set(loop, &connection->patience, rh_time_after(rh_loop_now(loop), RH_MS(patience_ms)));
 }
 
 static void on_patience(void *user, rh_time now)
@@ -39,15 +33,18 @@ static void on_patience(void *user, rh_time now)
         return;
     }
     rh_emu_refuse(connection->emulator, NULL, &no, "amqp:connection:forced",
-                  "The connection was inactive for more than the allowed time and is closed by container 'LinkTracker'.");
+                  "The connection was inactive for more than the allowed %" PRIu32 " milliseconds and is closed by container 'LinkTracker'.",
+                  connection->patience_ms);
     rh_engine_close(connection->engine, no.condition, no.words);
     rh_emu_connection_wake(connection);
 }
 
 void rh_emu_connection_linked(rh_emu_connection *connection)
 {
-    if (connection->links) rh_timer_cancel(connection->emulator->loop, &connection->patience);
-    else wait_for(connection, LINK_AGAIN_WITHIN);
+    const rh_emu_link *link = connection->links;
+    while (link && link->is_aside) link = link->next;
+    if (link) rh_timer_cancel(connection->emulator->loop, &connection->patience);
+    else wait_for(connection, connection->emulator->limits.unlinked_ms);
 }
 
 /* -- what the engine tells -------------------------------------------------------------------- */
@@ -66,7 +63,7 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     rh_emu_connection *connection = user;
     (void)engine, (void)open;
     connection->is_open = true;
-    wait_for(connection, LINK_WITHIN);
+    wait_for(connection, connection->emulator->limits.link_within_ms);
 }
 
 static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
@@ -299,11 +296,15 @@ static bool make_engine(rh_emu_connection *connection)
     for (size_t i = 0; i < sizeof random; i++) snprintf(container + 2 * i, 3, "%02x", random[i]);
     strcat(container, "_G0");
 
+    const rh_emulator_limits *limits = &connection->emulator->limits;
     rh_engine_opts opts = {
         .size             = sizeof opts,
         .server           = true,
         .container_id     = rh_str(container),
-        .idle_time_out_ms = IDLE_TIME_OUT_MS,
+        .idle_time_out_ms = limits->idle_time_out_ms,
+        .max_frame_size   = limits->max_frame_bytes,
+        .incoming_window  = limits->window,
+        .first_id         = limits->first_id,
         .sessions         = SESSIONS,
         .links            = LINKS,
         .deliveries       = DELIVERIES,
@@ -355,5 +356,5 @@ void rh_emu_connection_accept(void *user, rh_pipe *pipe)
         return;
     }
     rh_pipe_adopt(pipe, &pipe_handler, connection);
-    wait_for(connection, OPEN_WITHIN);
+    wait_for(connection, emulator->limits.open_within_ms);
 }

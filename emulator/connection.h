@@ -32,6 +32,10 @@ struct rh_emu_link {
     uint8_t                *gather; /* lent to the engine, from the first delivery of several frames on */
     size_t                  gather_n; /* how large it is, or has to be */
     bool                    is_leaving; /* detached by us */
+    bool                    is_aside;   /* of $cbs: alone it does not keep a connection */
+    uint32_t                idle_ms;
+    rh_timer                idle;
+    rh_time                 active_at;
 };
 
 typedef struct rh_emu_token {
@@ -60,6 +64,7 @@ struct rh_emu_connection {
     struct rh_emu_reader *hungry, **hungry_end; /* readers that stopped for want of delivery slots */
     rh_timer           clock, expiry, patience;
     rh_time            clock_at;
+    uint32_t           patience_ms;
     char               peer[64];
 };
 
@@ -71,7 +76,7 @@ void rh_emu_connection_accept(void *emulator, rh_pipe *pipe);
 /** Something was submitted from outside the connection's own callbacks: bytes to send, a deadline to keep. */
 void rh_emu_connection_wake(rh_emu_connection *connection);
 
-/** A link came or went: a connection without any is not kept for long. */
+/** A link that is not aside came or went: a connection without any is not kept for long. */
 void rh_emu_connection_linked(rh_emu_connection *connection);
 
 /** Cuts it off; its memory goes when the pipe is down. */
@@ -98,6 +103,10 @@ RH_NODISCARD bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *
 
 /** Detaches for good with the refusal; on_gone follows. */
 void rh_emu_link_drop(rh_emu_link *link, const rh_emu_refusal *no);
+
+/** From now on it is dropped once nothing has stirred it for so long; UINT32_MAX: never. */
+void rh_emu_link_rest(rh_emu_link *link, uint32_t idle_ms);
+void rh_emu_link_stir(rh_emu_link *link);
 
 /** Takes the link off its connection; called by each on_gone. */
 void rh_emu_link_fini(rh_emu_link *link);

@@ -9,11 +9,14 @@
 #define RETENTION_MS    (60 * 60 * 1000)
 #define MAX_BYTES       (256u * 1024 * 1024)
 #define MAX_CONNECTIONS 256
+#define MAX_FRAME       65536u
 #define LISTEN_HOST     "127.0.0.1"
 
 /* Dropping events for age one by one as they fall due would wake the loop for each; a hundredth of the
  * retention time is late enough to take many at once, and soon enough for nobody to notice. */
 #define RETENTION_STEPS 100
+
+#define LOSSES_TOLD_EVERY RH_SECONDS(5)
 
 /* A file on disk goes as a whole, so it is a small part of the budget, and never so large that removing it is felt. */
 #define FILE_MIN        (64u * 1024)
@@ -68,14 +71,33 @@ static rh_status fail(rh_error *error, rh_status status, const char *words)
 
 /* -- retention -------------------------------------------------------------------------------- */
 
+/* A hub that is written faster than it is kept evicts thousands of times a second: the first is told at once, the others as a
+ * sum every few seconds. */
+static void on_eviction_told(void *user, rh_time now)
+{
+    rh_emulator   *emulator = user;
+    rh_emu_losses *losses   = &emulator->losses;
+    if (losses->unread == 0) return;
+    rh_emu_log(emulator, RH_LOG_WARNING, "emulator.evicted", "another %" PRIu64 " events dropped in %" PRIu64 " s, %" PRIu64 " of them never read",
+               losses->count, (uint64_t)(LOSSES_TOLD_EVERY / RH_SECONDS(1)), losses->unread);
+    losses->count = losses->unread = 0;
+    rh_timer_set(emulator->loop, &losses->timer, rh_time_after(now, LOSSES_TOLD_EVERY));
+}
+
 static void on_evicted(void *user, const rh_emu_partition *partition, uint64_t count, uint64_t unread, const char *why)
 {
-    rh_emulator *emulator = user;
+    rh_emulator   *emulator = user;
+    rh_emu_losses *losses   = &emulator->losses;
     atomic_fetch_add_explicit(&emulator->counters.events_evicted, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&emulator->counters.events_unread, unread, memory_order_relaxed);
+    bool is_told = unread == 0 || !losses->timer.is_set;
+    losses->count += is_told ? 0 : count;
+    losses->unread += is_told ? 0 : unread;
+    if (!is_told) return;
     rh_emu_log(emulator, unread ? RH_LOG_WARNING : RH_LOG_DEBUG, "emulator.evicted",
                "%s/%" PRIu32 ": %" PRIu64 " events dropped for %s, %" PRIu64 " of them never read", partition->hub->name, partition->id, count, why,
                unread);
+    if (unread) rh_timer_set(emulator->loop, &losses->timer, rh_time_after(rh_loop_now(emulator->loop), LOSSES_TOLD_EVERY));
 }
 
 static void on_retention(void *user, rh_time now)
@@ -159,7 +181,8 @@ static rh_status listen_on(rh_emulator *emulator, const char *host, uint16_t por
                            rh_error *error)
 {
     rh_status status =
-        rh_loop_listen(emulator->loop, RH_LISTEN_OPTS(.host = host, .port = port, .tls = tls), rh_emu_connection_accept, emulator, out, error);
+        rh_loop_listen(emulator->loop, RH_LISTEN_OPTS(.host = host, .port = port, .tls = tls, .max_frame = emulator->limits.max_frame_bytes),
+                       rh_emu_connection_accept, emulator, out, error);
     if (status == RH_OK) *taken = rh_listener_port(*out);
     return status;
 }
@@ -176,13 +199,34 @@ static rh_status open_ports(rh_emulator *emulator, const rh_emulator_opts *opts,
     return status;
 }
 
+/* The service's, where nothing was said. */
+static rh_emulator_limits limits_of(const rh_emulator_limits *given)
+{
+    rh_emulator_limits limits = *given;
+#define UNLESS_GIVEN(field, value) if (limits.field == 0) limits.field = (value)
+    UNLESS_GIVEN(idle_time_out_ms, 240000);
+    UNLESS_GIVEN(max_frame_bytes, MAX_FRAME);
+    UNLESS_GIVEN(window, 2048);
+    /* Clients wait for credit before their first send and some give up after a second, so it is always there. */
+    UNLESS_GIVEN(credit, 1000);
+    UNLESS_GIVEN(open_within_ms, 20000);
+    UNLESS_GIVEN(link_within_ms, 60000);
+    UNLESS_GIVEN(unlinked_ms, 300000);
+    UNLESS_GIVEN(sender_idle_ms, 1800000);
+    UNLESS_GIVEN(reader_idle_ms, UINT32_MAX);
+#undef UNLESS_GIVEN
+    return limits;
+}
+
 static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_error *error)
 {
     emulator->log             = opts->log;
     emulator->faults          = opts->faults;
+    emulator->limits          = limits_of(&opts->limits);
     emulator->max_connections = opts->max_connections ? opts->max_connections : MAX_CONNECTIONS;
     emulator->retention.fn    = on_retention;
     emulator->retention.user  = emulator;
+    emulator->losses.timer    = (rh_timer){ .fn = on_eviction_told, .user = emulator };
     emulator->store           = (rh_emu_store){
         .allocator    = emulator->allocator,
         .max_bytes    = opts->max_bytes ? opts->max_bytes : MAX_BYTES,
@@ -190,6 +234,8 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
         .on_evicted   = on_evicted,
         .user         = emulator,
     };
+    if (emulator->limits.max_frame_bytes < RH_FRAME_SIZE_MIN || emulator->limits.credit > INT32_MAX)
+        return fail(error, RH_E_ARGUMENT, "frames have 512 bytes or more, and credit is at most 2147483647");
     if (opts->retention_ms < 0) return fail(error, RH_E_ARGUMENT, "a retention time is not negative");
     if (!opts->rule != !opts->key) return fail(error, RH_E_CONFLICT, "a rule and its key are given together or not at all");
     if (!copy_text(emulator->rule, sizeof emulator->rule, opts->rule, RH_EMULATOR_RULE) ||
@@ -251,6 +297,7 @@ void rh_emulator_destroy(rh_emulator *emulator)
     rh_listener_close(emulator->secure);
     rh_tls_destroy(emulator->tls);
     rh_timer_cancel(emulator->loop, &emulator->retention);
+    rh_timer_cancel(emulator->loop, &emulator->losses.timer);
     emulator->is_dead = true;
     for (rh_emu_connection *connection = emulator->connections; connection; connection = connection->next)
         rh_emu_connection_cut(connection);
@@ -285,7 +332,8 @@ rh_status rh_emulator_start(const rh_emulator_opts *opts, rh_emulator **out, rh_
     *out = NULL;
     if (!opts || opts->size == 0) return fail(error, RH_E_ARGUMENT, "options without their size: use RH_EMULATOR_OPTS");
     rh_log    log    = opts->size >= offsetof(rh_emulator_opts, log) + sizeof log ? opts->log : (rh_log){ 0 };
-    rh_status status = rh_loop_create(RH_LOOP_OPTS(.log = log), &loop, error);
+    uint32_t  frame  = opts->size >= offsetof(rh_emulator_opts, limits) + sizeof opts->limits ? opts->limits.max_frame_bytes : 0;
+    rh_status status = rh_loop_create(RH_LOOP_OPTS(.log = log, .max_frame = frame > MAX_FRAME ? frame : MAX_FRAME), &loop, error);
     if (status != RH_OK) return status;
     status = rh_emulator_create(loop, opts, out, error);
     if (status == RH_OK) {

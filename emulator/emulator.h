@@ -5,7 +5,7 @@
  * without a cloud account. It answers what the official clients need and is strict: a peer that breaks the
  * protocol is told so with the condition the specification has for it, a token is believed only if its
  * signature, its expiry and its audience are right, a connection without links is closed as the service closes it
- * (a minute after open, five after its last link). It writes to disk only when asked (data_dir), never speaks to
+ * (a minute after open, five after its last link), a sender without events is detached after half an hour. It writes to disk only when asked (data_dir), never speaks to
  * Azure, and sees time, randomness and sockets only through the loop it lives on, so it runs in a simulated world too.
  *
  * Any number of emulators may live in one process. Memory comes from the loop's allocator and is bounded by
@@ -61,6 +61,25 @@ typedef struct rh_emulator_faults {
 } rh_emulator_faults;
 
 /**
+ * What it announces and how patient it is: what the service does unless said otherwise, so that a client can be shown
+ * other brokers, or the service in a hurry.
+ */
+typedef struct rh_emulator_limits {
+    uint32_t idle_time_out_ms; /* 240000; a client that is silent for twice as long is cut off. UINT32_MAX: none */
+    uint32_t max_frame_bytes;  /* 65536; 512 to what the loop takes (rh_emulator_start() makes it take this) */
+    uint32_t window;           /* 2048. Frames a client may send on a session before it is answered; renewed at half */
+    uint32_t credit;           /* 1000. Events or batches a sender may have on their way, at most 2^31 - 1; renewed at half */
+    uint32_t open_within_ms;   /* 20000, then an unopened connection is cut */
+    uint32_t link_within_ms;   /* 60000 without a first link, then amqp:connection:forced */
+    uint32_t unlinked_ms;      /* 300000 without any link again, the same */
+    uint32_t sender_idle_ms;   /* 1800000 without an event, then the sender meets amqp:link:detach-forced. UINT32_MAX: never */
+    uint32_t reader_idle_ms;   /* the same for a reader that was sent nothing; never */
+    uint32_t throughput_units; /* each lets in 1000 events or 1 MB a second; more is rejected with com.microsoft:server-busy
+                                  and the wait of four seconds that the service suggests. No limit; what goes out has none */
+    uint32_t first_id;         /* where its transfer and delivery ids and delivery counts start; tests start near 2^32 */
+} rh_emulator_limits;
+
+/**
  * Everything is copied by create and start. Zero or NULL is the default named behind the field.
  *
  *   rh_emulator_start(RH_EMULATOR_OPTS(.hubs = &(rh_emulator_hub){ .name = "telemetry" }, .hub_count = 1), &emulator, &error);
@@ -109,6 +128,7 @@ typedef struct rh_emulator_opts {
     rh_log log; /* silent */
 
     rh_emulator_faults faults; /* none */
+    rh_emulator_limits limits; /* the service's */
 } rh_emulator_opts;
 
 #define RH_EMULATOR_OPTS(...) (&(rh_emulator_opts){ .size = sizeof(rh_emulator_opts), __VA_ARGS__ })

@@ -95,7 +95,7 @@ bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const r
     link->gather_n            = attach->frame->role ? 0 : (size_t)opts->max_message_size;
     link->next                = attach->connection->links;
     attach->connection->links = link;
-    rh_emu_connection_linked(link->connection);
+    if (!link->is_aside) rh_emu_connection_linked(link->connection);
     return true;
 }
 
@@ -108,13 +108,56 @@ void rh_emu_link_drop(rh_emu_link *link, const rh_emu_refusal *no)
     rh_emu_connection_wake(link->connection);
 }
 
+/* -- resting ---------------------------------------------------------------------------------- */
+
+static void watch(rh_emu_link *link)
+{
+    rh_timer_set(link->connection->emulator->loop, &link->idle, rh_time_after(link->active_at, RH_MS(link->idle_ms)));
+}
+
+/* A link that is used only notes when; the timer looks, and goes on from there. */
+static void on_idle(void *user, rh_time now)
+{
+    rh_emu_link   *link = user;
+    rh_emu_refusal no;
+    unsigned       s    = link->idle_ms / 1000;
+    bool           send = rh_link_is_receiver(link->link);
+    rh_slice       name = rh_link_name(link->link);
+    if (link->is_leaving) return;
+    if (now < rh_time_after(link->active_at, RH_MS(link->idle_ms))) {
+        watch(link);
+        return;
+    }
+    rh_emu_refuse(link->connection->emulator, NULL, &no, RH_EMU_DETACHED,
+                  "The link '%.*s' is force detached. Code: %s. Details: AmqpEventHub%s.IdleTimerExpired: Idle timeout: %02u:%02u:%02u.",
+                  name.n > 100 ? 100 : (int)name.n, name.p ? (const char *)name.p : "", send ? "publisher" : "consumer",
+                  send ? "Publisher" : "Consumer", s / 3600, s / 60 % 60, s % 60);
+    rh_emu_link_drop(link, &no);
+}
+
+void rh_emu_link_rest(rh_emu_link *link, uint32_t idle_ms)
+{
+    rh_emu_link_stir(link);
+    link->idle_ms = idle_ms;
+    link->idle    = (rh_timer){ .fn = on_idle, .user = link };
+    if (idle_ms != UINT32_MAX) watch(link);
+}
+
+void rh_emu_link_stir(rh_emu_link *link)
+{
+    link->active_at = rh_loop_now(link->connection->emulator->loop);
+}
+
+/* -- the end ---------------------------------------------------------------------------------- */
+
 void rh_emu_link_fini(rh_emu_link *link)
 {
     rh_emulator *emulator = link->connection->emulator;
+    rh_timer_cancel(emulator->loop, &link->idle);
     for (rh_emu_link **at = &link->connection->links; *at; at = &(*at)->next) {
         if (*at != link) continue;
         *at = link->next;
-        rh_emu_connection_linked(link->connection);
+        if (!link->is_aside) rh_emu_connection_linked(link->connection);
         break;
     }
     if (link->path) rh_emu_free(emulator, link->path, strlen(link->path) + 1);

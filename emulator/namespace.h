@@ -37,6 +37,18 @@ typedef struct rh_emu_hub {
 
 struct rh_emu_connection;
 
+/* What throughput units have let in since the second began. */
+typedef struct rh_emu_throttle {
+    rh_time  since;
+    uint64_t events, bytes;
+} rh_emu_throttle;
+
+/* Evictions of unread events that the log does not know of yet. */
+typedef struct rh_emu_losses {
+    rh_timer timer;
+    uint64_t count, unread;
+} rh_emu_losses;
+
 /* Written on the loop's thread, read on any. */
 typedef struct rh_emu_counters {
     _Atomic uint64_t connections, connections_open, events_in, events_out, bytes_stored, events_evicted, events_unread, tokens, refusals,
@@ -48,6 +60,8 @@ struct rh_emulator {
     const rh_allocator *allocator;
     rh_log             log;
     rh_emulator_faults faults;
+    rh_emulator_limits limits; /* nothing in it is a default any more */
+    rh_emu_throttle    throttle;
     rh_emu_hub        *hubs;
     rh_emu_store       store;
     rh_emu_disk       *disk; /* NULL: memory only */
@@ -60,6 +74,7 @@ struct rh_emulator {
     uint32_t           max_connections, connection_count;
     struct rh_emu_connection *connections;
     rh_timer           retention;
+    rh_emu_losses      losses;
     rh_emu_counters    counters;
     bool               is_dead; /* destroyed; goes when the last connection does */
     bool               is_threaded;

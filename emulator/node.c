@@ -220,6 +220,7 @@ bool rh_emu_node_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
     *node                 = found;
     node->end             = &node->replies;
     node->base.connection = attach->connection;
+    node->base.is_aside   = service->is_open;
     if (!node->is_asked && attach->target_address.n < sizeof node->address) {
         node->address_n = attach->target_address.n;
         if (node->address_n) memcpy(node->address, attach->target_address.p, node->address_n);

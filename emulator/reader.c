@@ -91,6 +91,7 @@ static rh_status deliver(reader *r, const rh_emu_stored *stored)
         runtime->segment = stored->segment;
     }
     rh_emu_segment_hold(stored->segment);
+    rh_emu_link_stir(&r->base);
     r->in_flight++;
     return RH_OK;
 }
@@ -361,6 +362,7 @@ bool rh_emu_reader_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         on_gone(&r->base);
         return false;
     }
+    rh_emu_link_rest(&r->base, emulator_of(r)->limits.reader_idle_ms);
     r->next_of_partition  = r->partition->readers;
     r->partition->readers = r;
     displace(r);

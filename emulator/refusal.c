@@ -9,7 +9,7 @@ static const struct {
     int         code;
 } codes[] = {
     { RH_EMU_UNAUTHORIZED, 401 }, { RH_EMU_NOT_FOUND, 404 }, { "amqp:not-implemented", 501 }, { "amqp:resource-limit-exceeded", 403 },
-    { "amqp:internal-error", 500 },
+    { "amqp:internal-error", 500 }, { RH_EMU_BUSY, 503 }, { "com.microsoft:timeout", 408 }, { RH_EMU_STOLEN, 410 },
 };
 
 static int code_of(const char *condition)

@@ -18,6 +18,8 @@ typedef struct rh_emu_refusal {
 #define RH_EMU_RANGE        "com.microsoft:argument-out-of-range"
 #define RH_EMU_ARGUMENT     "com.microsoft:argument-error"
 #define RH_EMU_STOLEN       "amqp:link:stolen"
+#define RH_EMU_DETACHED     "amqp:link:detach-forced"
+#define RH_EMU_BUSY         "com.microsoft:server-busy"
 
 /** Composes the words and ends them with TrackingId, SystemTracker (hub may be NULL) and Timestamp. Counted. Answers false. */
 __attribute__((format(printf, 5, 6))) bool rh_emu_refuse(rh_emulator *emulator, const rh_emu_hub *hub, rh_emu_refusal *out,

@@ -6,10 +6,6 @@
 
 #include "eventhub/partition_key.h"
 
-/* Clients wait for credit before their first send and some give up after a second, so it is always there. */
-#define CREDIT     1000
-#define CREDIT_LOW 500
-
 struct sender {
     rh_emu_link       base;
     rh_emu_hub       *hub;
@@ -23,16 +19,25 @@ struct rejection {
     const char *condition, *words;
 };
 
+/* Of one throughput unit, in a second. */
+#define UNIT_EVENTS 1000u
+#define UNIT_BYTES  1000000u
+
 static const struct rejection malformed = { "amqp:decode-error", "The event or one of the batch is not a well-formed message." };
 static const struct rejection bad_key   = { RH_EMU_ARGUMENT, "A partition key is a string of at most 128 bytes." };
 static const struct rejection not_kept  = { "amqp:internal-error", "The event could not be written to disk." };
-static const struct rejection no_room   = { "com.microsoft:server-busy", "There is no memory for the event." };
+static const struct rejection no_room   = { RH_EMU_BUSY, "There is no memory for the event." };
+
+static const struct rejection throttled = {
+    RH_EMU_BUSY, "The request was terminated because the entity is being throttled. Error code : 50002. Please wait 4 seconds and try again.",
+};
 
 /* What came in one transfer: a message, or an envelope with many. */
 struct arrival {
     rh_slice single; /* absent when it is an envelope */
     rh_dec   events; /* of the envelope, from its start */
     rh_slice key;
+    uint64_t count, n; /* what a throughput unit counts */
 };
 
 /* Walks the arrival's messages; *at is a copy of arrival->events, first is true before the only one. */
@@ -59,7 +64,7 @@ static const struct rejection *open_arrival(const rh_incoming *incoming, struct 
 }
 
 /* All of a batch is judged before any of it is stored: it is accepted or rejected as one. */
-static const struct rejection *judge(const struct arrival *arrival)
+static const struct rejection *judge(struct arrival *arrival)
 {
     rh_dec   at    = arrival->events;
     bool     first = true;
@@ -69,8 +74,25 @@ static const struct rejection *judge(const struct arrival *arrival)
         if (rh_message_view(bytes, &message) != RH_OK) return &malformed;
         if (rh_emu_event_key(&message, &key) != RH_OK) return &bad_key;
         if (rh_emu_event_check(&message) != RH_OK) return &malformed;
+        arrival->count++;
+        arrival->n += bytes.n;
     }
     return at.status == RH_OK ? NULL : &malformed;
+}
+
+/* A second's share, counted from its first event. What alone is larger than that passes when nothing came before it. */
+static const struct rejection *admit(rh_emulator *emulator, const struct arrival *arrival)
+{
+    rh_emu_throttle *t     = &emulator->throttle;
+    uint64_t         units = emulator->limits.throughput_units;
+    rh_time          now   = rh_loop_now(emulator->loop);
+    if (units == 0) return NULL;
+    if (now >= rh_time_after(t->since, RH_SECONDS(1))) *t = (rh_emu_throttle){ .since = now };
+    bool fits = t->events + arrival->count <= units * UNIT_EVENTS && t->bytes + arrival->n <= units * UNIT_BYTES;
+    if (!fits && t->events > 0) return &throttled;
+    t->events += arrival->count;
+    t->bytes += arrival->n;
+    return NULL;
 }
 
 static rh_emu_partition *choose(struct sender *sender, rh_slice key)
@@ -135,6 +157,7 @@ static const struct rejection *take(struct sender *sender, const rh_incoming *in
     struct arrival          arrival;
     const struct rejection *no = open_arrival(incoming, &arrival);
     if (!no) no = judge(&arrival);
+    if (!no) no = admit(sender->hub->emulator, &arrival);
     return no ? no : store_all(sender, &arrival);
 }
 
@@ -144,6 +167,8 @@ static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
     struct rejection        refused = { .words = "The event was refused because a test asked for it." };
     rh_emulator_fault       fault   = rh_emu_fault(link->connection->emulator, RH_EMULATOR_SEND, &refused.condition);
     const struct rejection *no      = NULL;
+    uint32_t                credit  = link->connection->emulator->limits.credit;
+    rh_emu_link_stir(link);
     if (fault == RH_EMULATOR_REFUSE) no = &refused;
     else if (fault != RH_EMULATOR_IGNORE) no = take(sender, incoming);
 
@@ -151,7 +176,7 @@ static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
     if (!incoming->settled && fault != RH_EMULATOR_IGNORE && fault != RH_EMULATOR_FORGET)
         status = rh_link_settle(link->link, incoming->delivery_id, incoming->delivery_id, no ? RH_REJECTED : RH_ACCEPTED,
                                 no ? no->condition : NULL, no ? no->words : NULL);
-    if (status == RH_OK && rh_link_credit_left(link->link) < CREDIT_LOW) status = rh_link_credit(link->link, CREDIT);
+    if (status == RH_OK && rh_link_credit_left(link->link) <= credit / 2) status = rh_link_credit(link->link, credit);
     if (status == RH_AGAIN) rh_emu_connection_cut(link->connection); /* a peer that reads nothing cannot be answered */
 }
 
@@ -215,7 +240,8 @@ bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         on_gone(&sender->base);
         return false;
     }
-    rh_status status = rh_link_credit(attach->link, CREDIT);
+    rh_emu_link_rest(&sender->base, emulator->limits.sender_idle_ms);
+    rh_status status = rh_link_credit(attach->link, emulator->limits.credit);
     if (status != RH_OK) rh_emu_connection_cut(attach->connection);
     return true;
 }

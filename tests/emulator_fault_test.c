@@ -68,7 +68,7 @@ Test(emulator_fault, a_token_is_refused_with_the_code_of_its_condition_or_never_
     raw_client     client;
     struct plan    plan = { RH_EMULATOR_TOKEN, RH_EMULATOR_REFUSE, 1 };
     open_planned(&w, &client, &plan);
-    cr_expect_eq(raw_put_token(&client, "sb://toy/hub", "sb://toy/hub", RH_EMULATOR_KEY, 600), 400);
+    cr_expect_eq(raw_put_token(&client, "sb://toy/hub", "sb://toy/hub", RH_EMULATOR_KEY, 600), 503);
     plan = (struct plan){ RH_EMULATOR_TOKEN, RH_EMULATOR_IGNORE, 1 };
     cr_expect_eq(raw_put_token(&client, "sb://toy/hub", "sb://toy/hub", RH_EMULATOR_KEY, 600), 0);
     shut(&w, &client);

@@ -41,7 +41,9 @@ static void on_log(void *user, rh_log_level level, const char *id, const char *t
 {
     emulator_world *world = user;
     if (getenv("RAW_LOG")) fprintf(stderr, "%s: %s\n", id, text);
-    if (level <= RH_LOG_WARNING) snprintf(world->logged, sizeof world->logged, "%s", id);
+    if (level > RH_LOG_WARNING) return;
+    snprintf(world->logged, sizeof world->logged, "%s", id);
+    world->warnings++;
 }
 
 void namespace_open(emulator_world *world, const rh_emulator_opts *given)

@@ -14,6 +14,7 @@ typedef struct emulator_world {
     rh_loop_ops  ops;
     rh_emulator *emulator;
     char         logged[64]; /* the id of the last record at or above warning */
+    unsigned     warnings;   /* how many there were */
 } emulator_world;
 
 /** hub with 4 partitions and the groups $Default and g2, unless opts say otherwise. */
