@@ -43,7 +43,7 @@ REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim sanitize counted instructions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -172,6 +172,11 @@ $(BUILD)/rh-sim: $(SIM) $(STATIC)
 sim: packages-build
 	@$(MAKE) --no-print-directory $(BUILD)/rh-sim
 	$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS)
+
+# Real clients against the emulator and the stand-in, into tests/sessions/; prints the table of its README.md.
+record-sessions: packages-bench
+	@$(MAKE) --no-print-directory build $(BUILD)/bench/rivals/proton
+	@BUILD=$(BUILD) tests/interop/record_sessions.sh
 
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests

@@ -4,7 +4,7 @@
  * An Event Hubs namespace in memory, on npm rhea: an independent server for ringhub's client. Nothing of ringhub is in it.
  *
  *   stand_in.js [--listen HOST:PORT] [--tls HOST:PORT --cert FILE --key FILE] [--hub NAME[:PARTITIONS]]...
- *               [--group NAME]... [--rule NAME=KEY]
+ *               [--group NAME]... [--rule NAME=KEY] [--max-frame-size N]
  *
  * Prints "listening amqp HOST:PORT" (and "listening amqps HOST:PORT") when ready, port 0 picking one, and serves until
  * SIGINT or SIGTERM. Without --hub there is one, "hub", with 4 partitions; the rule is RootManageSharedAccessKey with the key
@@ -34,7 +34,7 @@ const { values: options } = parseArgs({
     options: {
         listen: { type: 'string' }, tls: { type: 'string' }, cert: { type: 'string' }, key: { type: 'string' },
         hub: { type: 'string', multiple: true, default: ['hub'] }, group: { type: 'string', multiple: true, default: [] },
-        rule: { type: 'string', default: 'RootManageSharedAccessKey=SAS_KEY_VALUE' },
+        rule: { type: 'string', default: 'RootManageSharedAccessKey=SAS_KEY_VALUE' }, 'max-frame-size': { type: 'string', default: '65536' },
     },
 });
 
@@ -220,7 +220,7 @@ function mechanisms() {
 container.sasl_server_mechanisms = mechanisms();
 
 const CONNECTION = {
-    max_frame_size: 65536, channel_max: 4999, idle_time_out: 240000, tcp_no_delay: true,
+    max_frame_size: Number(options['max-frame-size']), channel_max: 4999, idle_time_out: 240000, tcp_no_delay: true,
     receiver_options: { credit_window: 0, autoaccept: false },
 };
 
