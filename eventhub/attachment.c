@@ -160,7 +160,8 @@ static void fail(rh_attachment *a, const rh_error *error)
 static rh_status begin(rh_attachment *a)
 {
     rh_status status = RH_OK;
-    if (!a->session) status = rh_session_begin(a->client->engine, NULL, &a->endpoint, &a->session);
+    rh_session_opts opts = { .incoming_window = a->client->session_window };
+    if (!a->session) status = rh_session_begin(a->client->engine, &opts, &a->endpoint, &a->session);
     return status ? status : a->handler->attach(a->user, a->session, &a->endpoint, &a->link);
 }
 

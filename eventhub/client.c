@@ -90,7 +90,10 @@ static rh_status check(const rh_client_opts *opts, source *from, rh_error *error
     rh_status status = check_endpoint(opts, from, error);
     if (status == RH_OK) status = check_hub(opts, from, error);
     if (status == RH_OK) status = check_credential(opts, from, error);
-    return status;
+    if (status) return status;
+    /* [2.3] A peer that takes less than 512 bytes is none. */
+    bool fits = opts->max_frame_size == 0 || (opts->max_frame_size >= 512 && opts->max_frame_size <= RH_CLIENT_FRAME);
+    return fits ? RH_OK : refuse(error, RH_E_ARGUMENT, "max_frame_size is below 512 or above 65536");
 }
 
 /* 32 hexadecimal digits; the service names its own the same way. */
@@ -221,6 +224,8 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     client->attachments_max      = copy.links ? copy.links : DEFAULT_LINKS;
     client->idle_time_out_ms     = copy.idle_time_out_ms ? copy.idle_time_out_ms : DEFAULT_TIMEOUT_MS;
     client->pipelines            = !copy.step_by_step;
+    client->last_byte            = (uint16_t)((copy.max_frame_size ? copy.max_frame_size : RH_CLIENT_FRAME) - 1);
+    client->session_window       = copy.session_window;
     client->retry                = copy.retry;
     client->operation_timeout_ms = copy.operation_timeout_ms ? copy.operation_timeout_ms : DEFAULT_TIMEOUT_MS;
     if (copy.credential) client->credential = *copy.credential;

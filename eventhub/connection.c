@@ -481,7 +481,7 @@ static rh_status dial(rh_client *client)
          .tls       = client->tls,
          .tls_name  = client->settings.tls_name,
          .deadline  = client->deadline,
-         .max_frame = RH_CLIENT_FRAME,
+         .max_frame = client->last_byte + 1u,
     };
     if (status == RH_OK) status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
     if (status) {

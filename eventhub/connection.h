@@ -31,11 +31,13 @@ struct rh_client {
     rh_credential      credential; /* request == NULL: from the settings */
     rh_tls            *tls;        /* NULL: plain TCP */
     uint32_t           operation_timeout_ms;
+    uint32_t           session_window; /* 0: the engine's default */
     char              *texts;
     size_t             texts_n;
 
     uint32_t       idle_time_out_ms;
     bool           pipelines; /* tells the peer everything at once */
+    uint16_t       last_byte; /* of the largest frame: two bytes hold that, and not its size */
     void          *arena;
     size_t         arena_n;
     rh_engine     *engine; /* NULL: never connected */

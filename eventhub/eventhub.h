@@ -145,6 +145,9 @@ typedef struct rh_client_opts {
     /* Connecting waits for every answer of SASL and open: two round trips more. Otherwise that is done only after a peer did
      * not take all of it in one flight, which costs a second connection and is logged ("client.haste"). */
     bool step_by_step;
+
+    uint32_t max_frame_size; /* 65536, at least 512 and at most that. The largest frame the service may send */
+    uint32_t session_window; /* 2048. Frames that it may send ahead on each link, renewed at half */
 } rh_client_opts;
 
 #define RH_CLIENT_OPTS(...) (&(rh_client_opts){ .size = sizeof(rh_client_opts), __VA_ARGS__ })

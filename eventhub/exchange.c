@@ -131,10 +131,11 @@ void rh_exchange_open(rh_exchange *x)
 {
     rh_client *client = x->client;
     rh_status  status = RH_OK;
+    rh_session_opts opts = { .incoming_window = client->session_window };
     if (x->ending || !client->engine || client->state > RH_CLIENT_OPEN) return;
     if (!x->loan) x->loan = rh_loan_give(client, 2, 0, strlen(x->reply_to) + sizeof SENDER);
     if (!x->loan) status = RH_E_MEMORY;
-    if (status == RH_OK && !x->session) status = rh_session_begin(client->engine, NULL, &x->endpoint, &x->session);
+    if (status == RH_OK && !x->session) status = rh_session_begin(client->engine, &opts, &x->endpoint, &x->session);
     if (status == RH_OK && !x->receiver) status = attach_receiver(x);
     if (status == RH_OK && !x->sender) status = attach_sender(x);
     if (status == RH_AGAIN) {

@@ -79,7 +79,7 @@ rh_status rh_client_make_engine(rh_client *client)
            .size             = sizeof opts,
            .container_id     = rh_str(client->settings.container_id),
            .hostname         = rh_str(client->settings.hostname),
-           .max_frame_size   = RH_CLIENT_FRAME,
+           .max_frame_size   = client->last_byte + 1u,
            .idle_time_out_ms = client->idle_time_out_ms,
            /* One session each, and $cbs and $management. All of it is lent. */
            .channel_max  = (uint16_t)(client->attachments_max + 1),

@@ -148,6 +148,20 @@ Test(client, more_links_than_there_are_channels_are_no_limit)
     cr_expect(world_close(&w));
 }
 
+Test(client, announces_the_frame_size_it_was_given_and_refuses_one_that_amqp_does_not_allow)
+{
+    rh_client *other;
+    world_open(&w, RH_CLIENT_OPTS(.max_frame_size = 512));
+    cr_assert_eq(story_open(&a, &w, "hub/Partitions/0", 5), RH_OK);
+    cr_assert(toy_loop_until(&w.toy, &a.up, 5));
+    cr_expect_eq(rh_engine_peer_of(w.service.engine).max_frame_size, 512);
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t n = i ? 65537 : 511;
+        cr_expect_eq(rh_client_create(&w.toy.loop, RH_CLIENT_OPTS(.connection_string = world_connection_string, .max_frame_size = n), &other, NULL), RH_E_ARGUMENT);
+    }
+    cr_expect(world_close(&w));
+}
+
 Test(client, a_wrong_key_is_unauthorized_in_the_service_s_words)
 {
     world_open(&w, NULL);
