@@ -56,7 +56,7 @@ help:
 	@echo "make run        the main job: real events out and in over TLS on the embedded emulator"
 	@echo "make check      the quick gate while working"
 	@echo "make test       every test, check included"
-	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0)"
+	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0, JOBS=1)"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -171,7 +171,7 @@ $(BUILD)/rh-sim: $(SIM) $(STATIC)
 
 sim: packages-build
 	@$(MAKE) --no-print-directory $(BUILD)/rh-sim
-	$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS)
+	$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS) --jobs $(JOBS)
 
 # Real clients against the emulator and the stand-in, into tests/sessions/; prints the table of its README.md.
 record-sessions: packages-bench

@@ -66,6 +66,8 @@ static void count_up(const sim_world *world, sim_result *result, sim_grid *grid)
 {
     for (size_t i = 0; i < world->client_count; i++) {
         const sim_client *client = &world->clients[i];
+        result->producers += client->producer_count;
+        result->consumers += client->consumer_count;
         result->reopened += client->remade - (client->remade != 0);
         for (size_t k = 0; k < client->consumer_count; k++) result->events += client->consumers[k].events;
     }

@@ -108,6 +108,7 @@ typedef struct sim_limits {
 
 typedef struct sim_result {
     uint64_t hash, lines, events, reopened;
+    size_t   producers, consumers;
     rh_time  finished; /* when the last work was done, from the start */
     char     wrong[512]; /* "": nothing */
 } sim_result;
