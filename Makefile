@@ -151,7 +151,7 @@ $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
@@ -166,6 +166,14 @@ FROM  ?= 0
 SIM    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 
 $(BUILD)/rh-sim: $(SIM) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+# Long runs on the same virtual time: days without traffic, a month of tokens, one link of many that dies.
+LONG       = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/long/*.c))
+LONG_PARTS = $(foreach part,chance loop model phase trace wire,$(BUILD)/tests/sim/$(part).o)
+
+$(BUILD)/rh-long: $(LONG) $(LONG_PARTS) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
 
@@ -230,4 +238,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/seeds/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(LONG:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/seeds/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

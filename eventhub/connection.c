@@ -147,12 +147,18 @@ static bool may_recover(const rh_client *client, const rh_error *story)
     return client->was_open && rh_retry_passes(story) && rh_retry_may(client, client->tries);
 }
 
+/* A service that closes what nobody used, or goes for maintenance, is in its right: client.retry or client.idle tell of it. */
+static bool is_ordinary(const rh_error *story)
+{
+    return story->status == RH_E_CONNECTION_FORCED;
+}
+
 static void lose(rh_client *client, const rh_error *story)
 {
     rh_error error = *story;
     client->lost   = true;
     keep(client, &error);
-    rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error.status), ": ", error.description);
+    if (!is_ordinary(&error)) rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error.status), ": ", error.description);
     rh_client_set_state(client, RH_CLIENT_CONNECTING);
     rh_grants_lost(client);
     rh_attachments_lose(client, &error);
@@ -175,6 +181,20 @@ static void plan_dial(rh_client *client, const rh_error *story)
 {
     client->deadline = client->patience = RH_TIME_NEVER;
     client->redial   = rh_time_after(rh_loop_now(client->loop), rh_retry_wait(client, "connection", ++client->tries, story));
+}
+
+/* Dialed again, it would be closed again in a minute: it waits for somebody to open something. */
+static bool may_rest(const rh_client *client, const rh_error *story)
+{
+    return is_ordinary(story) && !client->attachments && !client->inquiries && !client->closing;
+}
+
+static void rest(rh_client *client, const rh_error *story)
+{
+    client->lost     = false;
+    client->deadline = client->patience = RH_TIME_NEVER;
+    rh_client_log(client, RH_LOG_INFO, "client.idle", "not connected until something is opened: ", story->description, NULL);
+    rh_client_set_state(client, RH_CLIENT_IDLE);
 }
 
 static void not_dialed(rh_client *client)
@@ -252,7 +272,8 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
         else rh_error_refine(&story);
         lose_or_end(client, &story);
     }
-    if (client->pipe) rh_pipe_close(client->pipe, client->pipe_up);
+    /* Nobody is there to take what a flush would wait for. */
+    if (client->pipe) rh_pipe_close(client->pipe, client->pipe_up && story.status != RH_E_PEER_SILENT);
 }
 
 static rh_endpoint *endpoint_of_link(rh_link *link)
@@ -454,8 +475,9 @@ static void pipe_on_down(void *user, rh_pipe *pipe, const rh_error *error)
         client->management_grant = NULL;
     }
 
-    if (client->lost && !client->destroyed) plan_dial(client, &story);
-    else conclude(client);
+    if (!client->lost || client->destroyed) conclude(client);
+    else if (may_rest(client, &story)) rest(client, &story);
+    else plan_dial(client, &story);
     rh_client_leave(client);
 }
 
@@ -503,7 +525,7 @@ rh_status rh_client_dial(rh_client *client)
 {
     client->deadline = rh_client_deadline(client, 0);
     rh_status status = dial(client);
-    if (status) client->state = RH_CLIENT_CLOSED;
+    if (status) client->state = client->was_open ? RH_CLIENT_IDLE : RH_CLIENT_CLOSED;
     return status;
 }
 

@@ -93,7 +93,7 @@ typedef struct rh_retry {
 } rh_retry;
 
 typedef enum rh_client_state {
-    RH_CLIENT_IDLE,       /* made, not connected yet */
+    RH_CLIENT_IDLE,       /* not connected until something is opened: new, or closed by a service that saw nothing open */
     RH_CLIENT_CONNECTING, /* name, TCP, TLS, SASL, open; again after a connection was lost */
     RH_CLIENT_OPEN,
     RH_CLIENT_CLOSING,    /* closed by either side, not yet gone */
@@ -102,8 +102,8 @@ typedef enum rh_client_state {
 
 /** Any member may be NULL. */
 typedef struct rh_client_handler {
-    /** OPEN, CLOSING, CLOSED as they happen, CONNECTING when a connection was lost and another will be made. error is NULL but
-     *  for the last three after a failure; lent for the call. */
+    /** OPEN, CLOSING, CLOSED as they happen, CONNECTING when a connection was lost, and then IDLE when nothing needs another. error
+     *  is NULL but for the last four after a failure; lent for the call. */
     void (*on_state)(void *user, rh_client *client, rh_client_state state, const rh_error *error);
     /** A token that cannot be renewed (a signature in the connection string) ends at expires_unix_ms: told in advance, once. */
     void (*on_expiring)(void *user, rh_client *client, int64_t expires_unix_ms);

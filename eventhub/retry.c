@@ -39,7 +39,10 @@ static uint64_t draw_ms(rh_client *client, uint32_t tries)
 
 rh_time rh_retry_wait(rh_client *client, const char *what, uint32_t tries, const rh_error *error)
 {
-    uint64_t ms = draw_ms(client, tries);
+    /* A link that was detached, for being idle mostly, went by a clock of its own and not with a thousand others: once it may come
+     * back at once, so that who sends next waits for a round trip and for nothing else. */
+    bool     at_once = tries == 1 && error->error_class == RH_CLASS_REATTACH;
+    uint64_t ms      = at_once ? 0 : draw_ms(client, tries);
     if (error->retry_after_ms > ms) ms = error->retry_after_ms;
     rh_retry retry = { .what = what, .tries = tries, .wait_ns = RH_MS(ms), .error = error };
     rh_client_log(client, RH_LOG_INFO, "client.retry", what, ": ", error->description);

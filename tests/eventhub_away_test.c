@@ -113,7 +113,7 @@ static void detach_all(void)
     for (rh_emu_link *link = connection->links; link; link = link->next)
         if (!link->is_leaving && link->path && strstr(link->path, "Partitions")) {
             link->is_leaving = true;
-            cr_assert_eq(rh_link_detach(link->link, true, "amqp:link:detach-forced", "A test asked for it."), RH_OK);
+            cr_assert_eq(rh_link_detach(link->link, true, "amqp:internal-error", "A test asked for it."), RH_OK);
         }
     rh_emu_connection_wake(connection);
 }

@@ -23,6 +23,7 @@ static struct {
     char           states[64];   /* of the client: "c" connecting, "O" open, "C" closed */
     char           reading[64];  /* of the consumer: "O" open, "r" recovering, "C" closed */
     unsigned       sents, retries, closes;
+    uint64_t       wait_ns; /* of the last retry */
     rh_sent        sent;
     rh_error       error, closed;
     int64_t        seen[64];
@@ -52,6 +53,7 @@ static void on_retry(void *user, rh_client *client, const rh_retry *retry)
     (void)user, (void)client;
     cr_expect(retry->what && retry->tries > 0 && retry->error->status != RH_OK);
     t.retries++;
+    t.wait_ns = retry->wait_ns;
 }
 
 static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
@@ -242,6 +244,37 @@ Test(recovery, a_link_that_is_lost_takes_nothing_else_along)
     cr_expect_str_eq(t.reading, "OrO");
     cr_expect_eq(t.world.toy.dials, dials);
     cr_expect_str_eq(t.states, "O");
+    close_world();
+}
+
+Test(recovery, a_link_that_was_detached_after_a_long_rest_comes_back_without_waiting)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    toy_loop_pass(&t.world.toy, 20);
+    detach("Partitions/0");
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect_eq(t.retries, 1);
+    cr_expect_eq(t.wait_ns, 0);
+    cr_expect(rh_producer_is_open(t.producer));
+    close_world();
+}
+
+Test(recovery, a_connection_closed_because_nobody_uses_it_rests_until_something_is_opened)
+{
+    open_world(NULL, NULL, 0);
+    cr_assert_eq(rh_client_connect_wait(t.client, 0, NULL), RH_OK);
+    unsigned dials = t.world.toy.dials;
+    toy_loop_pass(&t.world.toy, 1000);
+    cr_expect_str_eq(t.states, "Oci");
+    cr_expect_eq(t.world.toy.dials, dials);
+    cr_expect_eq(t.retries, 0);
+    cr_expect_eq(rh_client_error(t.client)->status, RH_E_CONNECTION_FORCED);
+    open_producer(false);
+    send_one();
+    toy_loop_pass(&t.world.toy, 5);
+    cr_expect_eq(t.sent.status, RH_OK);
+    cr_expect_str_eq(t.states, "OciO");
     close_world();
 }
 
@@ -583,7 +616,7 @@ Test(recovery, a_connection_that_is_cut_again_and_again_is_dialed_less_and_less)
 Test(recovery, losses_that_lie_far_apart_are_not_counted_together)
 {
     open_world(&(rh_retry_opts){ .tries = 3, .delay_ms = 10 }, NULL, 0);
-    cr_assert_eq(rh_client_connect_wait(t.client, 0, NULL), RH_OK);
+    open_producer(false);
     for (unsigned i = 0; i < 8; i++) {
         toy_loop_break(&t.world.toy);
         toy_loop_pass(&t.world.toy, 300);

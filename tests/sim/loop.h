@@ -37,6 +37,8 @@ typedef struct sim_net_hooks {
     rh_status (*on_step)(void *user, sim_wire *wire, sim_phase phase);
     /* The client of this wire has reached a phase. */
     void (*on_phase)(void *user, sim_wire *wire, sim_phase phase);
+    /* Bytes leave for that end. */
+    void (*on_bytes)(void *user, sim_wire *wire, int end, const uint8_t *bytes, size_t n);
     void *user;
 } sim_net_hooks;
 

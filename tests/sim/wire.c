@@ -253,6 +253,8 @@ static void send_bytes(sim_pipe *p, const uint8_t *bytes, size_t n)
 {
     sim_wire    *wire    = p->wire;
     sim_scanner *scanner = &wire->scanner[!p->side];
+    sim_net_hooks hooks  = p->sim->hooks;
+    if (hooks.on_bytes) hooks.on_bytes(hooks.user, wire, !p->side, bytes, n);
     travel(p, BYTES, bytes, n);
     sim_wire_reached(wire, sim_scan(scanner, &wire->progress, p->side == SIM_SERVER, bytes, n));
     if (wire->garbage[!p->side] && scanner->have == 0) send_garbage(p);
