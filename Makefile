@@ -149,6 +149,9 @@ $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
 $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
+# Calls of the heap by the program's own objects come to tests/starve.c.
+STARVING = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup free mmap)
+$(BUILD)/tests/starvation: TEST_LIBS = $(STARVING)
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
 tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay

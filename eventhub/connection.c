@@ -507,7 +507,8 @@ static rh_status dial(rh_client *client)
     };
     if (status == RH_OK) status = rh_loop_dial(client->loop, &opts, &pipe_handler, client, &client->pipe);
     if (status) {
-        client->pipe = NULL;
+        client->pipe   = NULL;
+        client->engine = NULL; /* or somebody would begin a session on it before the next one takes its place */
         rh_error error;
         own_error(client, &error, status, "cannot dial ");
         keep(client, &error);

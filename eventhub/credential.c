@@ -25,7 +25,7 @@ static void sign(rh_token_request *request, const char *audience)
     int64_t                   expiry = rh_loop_wall_ms(request->client->loop) / 1000 + RH_SAS_LIFETIME_S;
     rh_status                 status = rh_sas_sign(token, sizeof token, &n, rh_str(audience), rh_str(settings->key_name), rh_str(settings->key), expiry);
     if (status == RH_OK) answer(request, rh_slice_of(token, n), RH_TOKEN_SAS, expiry * 1000);
-    else fail(request, false, rh_status_words(status));
+    else fail(request, status == RH_E_MEMORY, rh_status_words(status));
     OPENSSL_cleanse(token, sizeof token);
 }
 

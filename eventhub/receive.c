@@ -44,10 +44,18 @@ static void move_on(rh_consumer *consumer, int64_t sequence)
     if (sequence >= 0) consumer->position = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = sequence };
 }
 
+/* The first event of all found no room: it is the one to come back to. */
+static void come_back_to(rh_consumer *consumer, int64_t sequence)
+{
+    bool has_place = consumer->position.kind == RH_POSITION_SEQUENCE && consumer->position.value >= 0;
+    if (!has_place && sequence >= 0) consumer->position = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = sequence, .inclusive = true };
+}
+
 static void enqueue(rh_consumer *consumer)
 {
     const rh_event *kept;
     if (rh_event_retain(&consumer->lent, &kept) != RH_OK) {
+        come_back_to(consumer, rh_event_sequence_number(&consumer->lent));
         rh_consumer_rewind(consumer);
         return;
     }

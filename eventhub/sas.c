@@ -109,7 +109,7 @@ rh_status rh_sas_sign(char *out, size_t n, size_t *length, rh_slice audience, rh
     size_t start = w.used;
     put_encoded(&w, audience);
     if (w.full) return RH_E_SPACE;
-    if (!signature_of(rh_slice_of(out + start, w.used - start), expiry, key, signature)) return RH_E_SYSTEM;
+    if (!signature_of(rh_slice_of(out + start, w.used - start), expiry, key, signature)) return RH_E_MEMORY; /* libcrypto's */
 
     put(&w, rh_str("&sig="));
     put_encoded(&w, rh_slice_of(signature, RH_SAS_SIGNATURE_N));

@@ -20,7 +20,7 @@
 
 /**
  * Writes a token and its closing zero, signed by the text of key (not decoded), good until expiry_unix_s.
- * RH_E_SPACE when n is too small, RH_E_SYSTEM when OpenSSL refuses. length may be NULL.
+ * RH_E_SPACE when n is too small, RH_E_MEMORY when OpenSSL has none. length may be NULL.
  */
 RH_NODISCARD rh_status rh_sas_sign(char *out, size_t n, size_t *length, rh_slice audience, rh_slice rule, rh_slice key,
                                    int64_t expiry_unix_s);

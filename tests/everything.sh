@@ -9,6 +9,9 @@ part interop 400 tests/interop/run.sh
 part main_job 60 "$BUILD/ringhub" run --rounds 1
 part install 120 tests/install.sh
 
+echo "every allocation fails in turn"
+part starvation.all 300 "$BUILD/tests/starvation" all
+
 echo "epoll instead of the ring"
 units .epoll '^(transport|tls|eventhub)' RH_LOOP=epoll
 RH_LOOP=epoll part cli.epoll 240 tests/cli.sh

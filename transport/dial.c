@@ -55,6 +55,8 @@ static rh_status status_of(int os_error)
     case EAFNOSUPPORT: return RH_E_UNREACHABLE;
     case ECONNRESET:
     case EPIPE: return RH_E_CONNECTION_LOST;
+    case ENOMEM:
+    case ENOBUFS: return RH_E_MEMORY;
     default: return RH_E_SYSTEM;
     }
 }

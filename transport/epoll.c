@@ -217,6 +217,7 @@ static const rh_poller_ops ops = {
 rh_poller *rh_epoll_create(const rh_loop_opts *opts, const rh_allocator *allocator, rh_loop_stats *stats)
 {
     struct epoll *epoll = allocator->alloc(allocator->user, sizeof *epoll);
+    errno = ENOMEM;
     if (!epoll) return NULL;
     *epoll = (struct epoll){ .poller = { .ops = &ops, .allocator = allocator, .stats = stats }, 
                              .armed = RH_TIME_NEVER,
@@ -227,6 +228,8 @@ rh_poller *rh_epoll_create(const rh_loop_opts *opts, const rh_allocator *allocat
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
     bool is_whole = epoll->fd >= 0 && epoll->timer >= 0 && epoll->scratch;
     if (is_whole && epoll_ctl(epoll->fd, EPOLL_CTL_ADD, epoll->timer, &event) == 0) return &epoll->poller;
+    int saved = epoll->scratch ? errno : ENOMEM;
     destroy(&epoll->poller);
+    errno = saved;
     return NULL;
 }

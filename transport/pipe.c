@@ -200,8 +200,8 @@ void rh_tcp_pipe_rise(rh_tcp_pipe *pipe)
 static rh_error_class class_of(rh_status status)
 {
     if (status == RH_OK) return RH_CLASS_NONE;
-    /* Another try may meet another network; another try with the same certificates meets the same refusal. */
-    bool is_of_machine = status >= RH_E_MEMORY && status < RH_E_TLS;
+    /* Another try may meet another network, another gateway, more memory; another try with the same certificates meets the same refusal. */
+    bool is_of_machine = status >= RH_E_MEMORY && status <= RH_E_TLS;
     return is_of_machine || status == RH_E_TLS_TRUNCATED || status == RH_E_TIMEOUT ? RH_CLASS_RECONNECT : RH_CLASS_TERMINAL;
 }
 

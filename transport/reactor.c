@@ -480,7 +480,8 @@ static rh_status furnish(rh_reactor *reactor, rh_error *error)
     reactor->plain_n = PLAIN_BYTES;
     reactor->plain = rh_reactor_alloc(reactor, reactor->plain_n);
     make_poller(reactor);
-    if (!reactor->poller) return refuse(error, RH_E_SYSTEM, "neither io_uring nor epoll is to be had for a loop");
+    if (!reactor->poller && errno != ENOMEM) return refuse(error, RH_E_SYSTEM, "neither io_uring nor epoll is to be had for a loop");
+    if (!reactor->poller) return refuse(error, RH_E_MEMORY, "no memory for a loop");
     if (!reactor->plain) return refuse(error, RH_E_MEMORY, "no memory for a loop");
     reactor->bell_socket = rh_socket_open(reactor->poller, reactor->bell.fd, true, &bell_events, reactor);
     if (!reactor->bell_socket) return refuse(error, RH_E_MEMORY, "no memory for a loop");

@@ -31,7 +31,10 @@ static int bio_write(BIO *bio, const char *bytes, size_t n, size_t *put)
     rh_buffers *buffers = &session->pipe->reactor->sealed;
     BIO_clear_retry_flags(bio);
     if (!session->out) session->out = rh_buffer_borrow(buffers);
-    if (!session->out) return 0; /* fatal: libssl fails with it */
+    if (!session->out) {
+        ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE);
+        return 0; /* fatal: libssl fails with it */
+    }
     size_t room = buffers->room - session->out->n;
     if (room == 0) {
         BIO_set_retry_write(bio);
@@ -74,8 +77,8 @@ static rh_status refuse(rh_error *error, rh_status status, const char *what, con
 static rh_status refuse_ssl(rh_error *error, const char *what)
 {
     char words[160];
-    rh_tls_queue_words(words, sizeof words);
-    return refuse(error, RH_E_TLS_CERTIFICATE, what, words);
+    rh_status status = rh_tls_queue_words(RH_E_TLS_CERTIFICATE, words, sizeof words);
+    return refuse(error, status, what, words);
 }
 
 /* A library that asks on the terminal for a password has taken the terminal away from the program. */

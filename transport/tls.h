@@ -84,7 +84,7 @@ void rh_tls_session_rest(rh_tcp_pipe *pipe);
 /** Why libssl gave up, from its error queue (which is emptied) and the verification's result. */
 rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n);
 
-/** The queue's first words. */
-void rh_tls_queue_words(char *words, size_t n);
+/** The queue's first words; it is emptied. RH_E_MEMORY if want of memory is among its reasons, else what is given. */
+rh_status rh_tls_queue_words(rh_status otherwise, char *words, size_t n);
 
 #endif

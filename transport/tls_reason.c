@@ -4,12 +4,15 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 
-void rh_tls_queue_words(char *words, size_t n)
+/* A call that finds no memory is often not the one that reports first. */
+rh_status rh_tls_queue_words(rh_status otherwise, char *words, size_t n)
 {
     unsigned long code = ERR_peek_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     snprintf(words, n, "%s", reason ? reason : "no reason given");
-    ERR_clear_error();
+    while ((code = ERR_get_error()))
+        if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) otherwise = RH_E_MEMORY;
+    return otherwise;
 }
 
 /* "a.example, b.example": whom the peer's certificate is for, as far as it fits. */
@@ -54,6 +57,7 @@ static rh_status of_verification(const rh_tls_session *session, long result, cha
     case X509_V_ERR_INVALID_CA:
         snprintf(words, n, "the certificate is not signed by a trusted authority: %s", X509_verify_cert_error_string(result));
         return RH_E_TLS_UNKNOWN_CA;
+    case X509_V_ERR_OUT_OF_MEM: snprintf(words, n, "no memory to verify the certificate"); return RH_E_MEMORY;
     default:
         snprintf(words, n, "the certificate was not accepted: %s", X509_verify_cert_error_string(result));
         return RH_E_TLS_CERTIFICATE;
@@ -77,12 +81,10 @@ rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n)
 {
     int reason = ERR_GET_REASON(ERR_peek_error());
     long result = SSL_get_verify_result(session->ssl);
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && result != X509_V_OK) {
-        ERR_clear_error();
-        return of_verification(session, result, words, n);
-    }
     char text[128];
-    rh_tls_queue_words(text, sizeof text);
+    rh_status status = rh_tls_queue_words(is_about_version(reason) ? RH_E_TLS_VERSION : RH_E_TLS, text, sizeof text);
+    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && result != X509_V_OK && status != RH_E_MEMORY)
+        return of_verification(session, result, words, n);
     if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
         snprintf(words, n, "the peer does not speak TLS (%s)", text);
         return RH_E_TLS;
@@ -90,5 +92,5 @@ rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n)
     /* Reasons above this number are alerts of the peer, plus its number. */
     bool is_alert = reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
     snprintf(words, n, is_alert ? "the peer refused TLS: %s" : "TLS failed: %s", text);
-    return is_about_version(reason) ? RH_E_TLS_VERSION : RH_E_TLS;
+    return status;
 }

@@ -289,7 +289,7 @@ static bool furnish(rh_tls_session *session, const char *name)
     BIO_set_data(bio, session);
     BIO_set_init(bio, 1);
     SSL_set_bio(session->ssl, bio, bio);
-    SSL_set_app_data(session->ssl, session);
+    if (SSL_set_app_data(session->ssl, session) != 1) return false;
     if (session->tls->is_server) {
         SSL_set_accept_state(session->ssl);
         return true;
@@ -297,8 +297,7 @@ static bool furnish(rh_tls_session *session, const char *name)
     SSL_set_connect_state(session->ssl);
     if (!set_name(session, name)) return false;
     SSL_SESSION *last = rh_tls_recall(session->tls, session->name);
-    if (last) SSL_set_session(session->ssl, last);
-    return true;
+    return !last || SSL_set_session(session->ssl, last) == 1;
 }
 
 bool rh_tls_session_open(rh_tcp_pipe *pipe, rh_tls *tls, const char *name)
