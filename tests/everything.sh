@@ -1,5 +1,8 @@
 # Sourced by run.sh: what `make test` runs beyond `make check`.
 
+echo "the connection lost after every byte"
+part resets_all 120 "$BUILD/tests/resets" --every 1
+
 echo "instructions"
 part instructions 300 tests/instructions.sh check
 
