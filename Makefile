@@ -43,7 +43,7 @@ REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -57,6 +57,8 @@ help:
 	@echo "make check      the quick gate while working"
 	@echo "make test       every test, check included"
 	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0, JOBS=1)"
+	@echo "make canaries   six planted bugs that those must find, and after how many seeds"
+	@echo "make determinism  the same seeds by gcc and clang, -O0 and -O3, twice: the same stories (SEEDS, FROM, JOBS)"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -189,6 +191,14 @@ sim: packages-build
 record-sessions: packages-bench
 	@$(MAKE) --no-print-directory build $(BUILD)/bench/rivals/proton
 	@BUILD=$(BUILD) tests/interop/record_sessions.sh
+
+# Six bugs, planted into copies of the tree, that the simulated worlds must find.
+canaries: packages-build
+	@BUILD=$(BUILD) tests/sim/canaries.sh
+
+# The same worlds by two compilers at two levels, twice: the same stories.
+determinism: packages-lint
+	@BUILD=$(BUILD) SEEDS=$(SEEDS) FROM=$(FROM) JOBS=$(JOBS) tests/sim/determinism.sh
 
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests

@@ -28,3 +28,6 @@ RH_RING_FEATURES=6.1 part main_job.6.1 60 "$BUILD/ringhub" run --rounds 1
 
 echo "as a plain user"
 part plain_user 300 tests/plain_user.sh
+
+echo "simulated worlds, by two compilers"
+part determinism 600 env SEEDS=100 tests/sim/determinism.sh

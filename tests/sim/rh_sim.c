@@ -18,6 +18,7 @@ static const char usage[] =
     "rh-sim --seeds N          runs so many worlds, and prints which faults met which phases\n"
     "  --from SEED             the first of them (0)\n"
     "  --jobs N                in so many processes (1)\n"
+    "  --first                 stops when one has failed\n"
     "  --hashes                a line for each: its seed and the hash of all that happened\n"
     "Of each world:\n"
     "  --faults BITS           only these kinds of faults, as bits (all)\n"
@@ -132,6 +133,7 @@ static bool read_option(arguments *a, int option, const char *text)
     case 'o': good = sim_occasions_read(&a->only, text), a->run.switches.only = &a->only; break;
     case 'w': good = sim_occasions_read(&a->without, text), a->run.switches.without = &a->without; break;
     case 'k': a->shrink = true; break;
+    case '1': a->range.first = true; break;
     case 'h': a->range.hashes = true; break;
     case '?': return false;
     default: a->help = true;
@@ -147,7 +149,7 @@ static bool read_arguments(arguments *a, int argc, char **argv)
         { "until", required_argument, NULL, 'u' },  { "faults", required_argument, NULL, 'x' }, { "sends", required_argument, NULL, 'n' },
         { "chaos", required_argument, NULL, 'c' },  { "mute", required_argument, NULL, 'm' },   { "only", required_argument, NULL, 'o' },
         { "without", required_argument, NULL, 'w' }, { "shrink", no_argument, NULL, 'k' },      { "hashes", no_argument, NULL, 'h' },
-        { "help", no_argument, NULL, '!' },         { NULL, 0, NULL, 0 },
+        { "first", no_argument, NULL, '1' },        { "help", no_argument, NULL, '!' },         { NULL, 0, NULL, 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
         if (!read_option(a, c, optarg ? optarg : "")) return false;

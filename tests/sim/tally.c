@@ -24,7 +24,7 @@ static void run_one(const sim_range *range, uint64_t seed, sim_tally *tally)
 /* Every so manieth seed: neighbours take about as long, so all processes are done at about the same time. */
 static void run_share(const sim_range *range, unsigned job, sim_tally *tally)
 {
-    for (uint64_t i = job; i < range->count; i += range->jobs) run_one(range, range->from + i, tally);
+    for (uint64_t i = job; i < range->count && !(range->first && tally->failed); i += range->jobs) run_one(range, range->from + i, tally);
 }
 
 static void add(sim_tally *sum, const sim_tally *part)

@@ -18,6 +18,7 @@ typedef struct sim_range {
     unsigned jobs;   /* processes; 1: this one */
     uint32_t faults; /* which kinds may happen, as bits */
     bool     hashes; /* a line for each seed: it and its hash */
+    bool     first;  /* no more after the first that fails */
 } sim_range;
 
 /** Tells of failures as they come. False: not all of them were run, for a process died; it has said over which seed. */
