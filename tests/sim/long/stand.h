@@ -85,6 +85,8 @@ bool sim_run_idle(void);
 bool sim_run_service(void);
 bool sim_run_silence(void);
 bool sim_run_suspend(void);
+bool sim_run_kill(void);
+bool sim_run_wrap(void);
 
 /** Prints the figures, or what was wrong, behind the run's name. */
 __attribute__((format(printf, 3, 4))) bool sim_report(sim_stand *stand, const char *run, const char *format, ...);
