@@ -21,9 +21,24 @@ static const char usage[] =
     "      --retention T            drop older events: seconds, or with a unit (90s, 15m, 1h, 7d); default 1h\n"
     "      --max-bytes N            drop the oldest events beyond this size (k, M, G); default 256M\n"
     "      --data DIR               keep events in this folder and begin with those that are there; default: memory only\n"
+    "      --faults FILE            let go wrong what the script says, and tell on stderr what was done (see below)\n"
+    "      --limit NAME=VALUE       be less patient or generous than the service; may be repeated. Times (10s, or never):\n"
+    "                               idle-time-out open-within link-within unlinked sender-idle reader-idle. Numbers:\n"
+    "                               throughput-units credit window max-frame max-message sessions\n"
     "      --rule NAME=KEY          shared access rule; default RootManageSharedAccessKey=SAS_KEY_VALUE\n"
     "  -v, --verbose                log to stderr\n"
-    "      --help\n";
+    "      --help\n\n"
+    "A fault script has a line for each fault, WHEN [RESTRICTION]... do WHAT, and comments behind #:\n\n"
+    "    every 10s do detach with any\n"
+    "    at send odds 1/100 do throttle\n"
+    "    at attach readers partition 0 after 3 do reset after 20 bytes\n\n"
+    "  WHEN         every TIME, or at connect, open, begin, attach, token, inquiry, send, mid-delivery\n"
+    "  RESTRICTION  hub NAME, partition ID, client CONTAINER-ID (or its begin and a *), senders, readers, cbs, management;\n"
+    "               after N (occasions), after TIME, until TIME, every N, odds N/M, once, N times\n"
+    "  WHAT         detach, end, close, refuse: [with CONDITION] [\"WORDS\"]; a condition may be any, standard or microsoft\n"
+    "               (all of them, in turn), for a token or an inquiry also a status code; throttle [for TIME];\n"
+    "               reset [after N bytes]; stall, delay, withhold: for TIME; ignore; forget\n"
+    "  Lines of their own: seed N, calm after TIME. README.md, \"Faults on purpose\", tells what each does.\n";
 
 struct place {
     char     host[HOST_MAX];
@@ -36,6 +51,8 @@ struct settings {
     rh_emulator_hub  hubs[HUBS_MAX];
     char            *rule;
     rh_log_level     least; /* of what is logged */
+    const char      *script_file;
+    char            *script;
 };
 
 static bool parse_place(const char *text, struct place *place)
@@ -112,6 +129,31 @@ static bool parse_rule(char *text, rh_emulator_opts *opts)
     return true;
 }
 
+static bool parse_limit(const char *text, rh_emulator_limits *limits)
+{
+    const struct { const char *name; uint32_t *field; bool is_time; } rows[] = {
+        { "idle-time-out", &limits->idle_time_out_ms, true }, { "open-within", &limits->open_within_ms, true },
+        { "link-within", &limits->link_within_ms, true },     { "unlinked", &limits->unlinked_ms, true },
+        { "sender-idle", &limits->sender_idle_ms, true },     { "reader-idle", &limits->reader_idle_ms, true },
+        { "throughput-units", &limits->throughput_units, false }, { "credit", &limits->credit, false },
+        { "window", &limits->window, false },                 { "max-frame", &limits->max_frame_bytes, false },
+        { "max-message", &limits->max_message_bytes, false }, { "sessions", &limits->sessions, false },
+    };
+    const char *equals = strchr(text, '=');
+    if (!equals) return false;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t ms;
+        uint64_t count;
+        if (strncmp(text, rows[i].name, (size_t)(equals - text)) != 0 || rows[i].name[equals - text]) continue;
+        if (rows[i].is_time && strcmp(equals + 1, "never") == 0) *rows[i].field = UINT32_MAX;
+        else if (rows[i].is_time && parse_retention(equals + 1, &ms) && ms < UINT32_MAX) *rows[i].field = (uint32_t)ms;
+        else if (!rows[i].is_time && parse_bytes(equals + 1, &count) && count <= UINT32_MAX) *rows[i].field = (uint32_t)count;
+        else return false;
+        return true;
+    }
+    return false;
+}
+
 static bool parse_option(struct settings *settings, int option, char *value)
 {
     rh_emulator_opts *opts = &settings->opts;
@@ -126,6 +168,8 @@ static bool parse_option(struct settings *settings, int option, char *value)
     case 'm': return parse_bytes(value, &opts->max_bytes);
     case 'd': opts->data_dir = value; return *value != '\0';
     case 'R': return parse_rule(value, opts);
+    case 'F': settings->script_file = value; return true;
+    case 'L': return parse_limit(value, &opts->limits);
     case 'v': settings->least = RH_LOG_DEBUG; return true;
     default: return false;
     }
@@ -137,6 +181,7 @@ static const struct option options[] = {
     { "config", required_argument, NULL, 'f' }, { "hub", required_argument, NULL, 'h' },
     { "retention", required_argument, NULL, 'r' }, { "max-bytes", required_argument, NULL, 'm' },
     { "data", required_argument, NULL, 'd' },   { "rule", required_argument, NULL, 'R' },
+    { "faults", required_argument, NULL, 'F' }, { "limit", required_argument, NULL, 'L' },
     { "verbose", no_argument, NULL, 'v' },      { 0 },
 };
 
@@ -156,6 +201,51 @@ static int parse(struct settings *settings, int argc, char **argv)
     return DONE;
 }
 
+/* The whole file with a closing zero; a script is read once, and short. */
+static char *read_file(const char *name)
+{
+    enum { SCRIPT_MAX = 1 << 20 };
+    FILE *file = fopen(name, "re");
+    char *text = file ? malloc(SCRIPT_MAX + 1) : NULL;
+    size_t n = text ? fread(text, 1, SCRIPT_MAX + 1, file) : 0;
+    bool whole = text && !ferror(file) && n <= SCRIPT_MAX && !memchr(text, 0, n);
+    if (file) fclose(file);
+    if (whole) {
+        text[n] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
+static int load_script(struct settings *settings)
+{
+    rh_error error;
+    if (!settings->script_file) return DONE;
+    settings->script = read_file(settings->script_file);
+    if (!settings->script) return rh_command_failed(&rh_command_emulator, "%s: cannot be read as a script", settings->script_file);
+    settings->opts.fault_script = settings->script;
+    if (rh_emulator_script_check(settings->script, &error) == RH_OK) return DONE;
+    return rh_command_misused(&rh_command_emulator, "%s: %s", settings->script_file, error.description);
+}
+
+/* Whoever lets things go wrong wants to see when. */
+static void log_line(void *user, rh_log_level level, const char *id, const char *text)
+{
+    struct settings *settings = user;
+    if (level <= settings->least) rh_command_log(&settings->least, level, id, text);
+    else if (settings->script && strcmp(id, "emulator.fault") == 0) fprintf(stderr, "fault: %s\n", text);
+}
+
+static void tell_strikes(const rh_emulator *emulator)
+{
+    rh_emulator_strike row;
+    for (size_t i = 0; rh_emulator_strike_at(emulator, i, &row); i++) {
+        if (i == 0) fprintf(stderr, "%10s  %4s  %-8s  %s\n", "times", "line", "fault", "condition");
+        fprintf(stderr, "%10llu  %4u  %-8s  %s\n", (unsigned long long)row.count, row.line, row.fault, row.condition ? row.condition : "");
+    }
+}
+
 static void announce(const char *protocol, const struct place *place, uint16_t port)
 {
     bool v6 = strchr(place->host, ':') != NULL;
@@ -170,7 +260,7 @@ static int serve(struct settings *settings)
     opts->tls_host = settings->tls.host;
     opts->tls_port = settings->tls.port;
     opts->hubs = settings->hubs;
-    opts->log = (rh_log){ .on_log = rh_command_log, .user = &settings->least };
+    opts->log = (rh_log){ .on_log = log_line, .user = settings };
 
     /* Blocked before the emulator's thread starts: it inherits the mask, and only sigwait below takes them. */
     sigset_t ends;
@@ -189,6 +279,7 @@ static int serve(struct settings *settings)
     bool told = fflush(stdout) == 0;
     int number = 0;
     if (told) sigwait(&ends, &number);
+    tell_strikes(emulator);
     rh_emulator_stop(emulator);
     return told ? DONE : rh_command_failed(&rh_command_emulator, "cannot write to standard output");
 }
@@ -197,7 +288,10 @@ static int run(int argc, char **argv)
 {
     struct settings settings = { .opts = { .size = sizeof settings.opts }, .plain = { "127.0.0.1", 5672 }, .least = RH_LOG_WARNING };
     int code = parse(&settings, argc, argv);
-    return code == DONE ? serve(&settings) : code;
+    if (code == DONE) code = load_script(&settings);
+    if (code == DONE) code = serve(&settings);
+    free(settings.script);
+    return code;
 }
 
 const struct command rh_command_emulator = { "emulator", "serves an event hub namespace", usage, run };

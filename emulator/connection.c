@@ -1,14 +1,12 @@
-#include "emulator/connection.h"
+#include "emulator/faults.h"
 #include "emulator/reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* One client may have a link, and a session, for each partition of the largest hub, and some besides. Slots are memory only
- * once they are used: about 3 KiB for a session and a link. Readers send a delivery an event, and a slot is taken until
- * its bytes have left. */
-#define SESSIONS     (RH_EMULATOR_PARTITIONS_MAX + 64)
-#define LINKS        (2 * SESSIONS)
+/* Slots are memory only once they are used: about 3 KiB for a session and a link. Readers send a delivery an event, and a slot
+ * is taken until its bytes have left. */
+#define LINKS        (2 * RH_EMU_SESSIONS_MAX)
 #define DELIVERIES   1024
 #define OUTPUT_BYTES (64u * 1024)
 
@@ -61,9 +59,20 @@ static uint8_t on_sasl(void *user, rh_engine *engine, rh_slice mechanism, rh_sli
 static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
 {
     rh_emu_connection *connection = user;
-    (void)engine, (void)open;
+    size_t             n          = open->container_id.n < sizeof connection->client ? open->container_id.n : sizeof connection->client - 1;
+    (void)engine;
+    for (size_t i = 0; i < n; i++) {
+        char c                = (char)open->container_id.p[i];
+        connection->client[i] = c >= ' ' && c < 127 ? c : '?';
+    }
     connection->is_open = true;
+    (void)rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_OPEN, .connection = connection });
     wait_for(connection, connection->emulator->limits.link_within_ms);
+}
+
+static void on_begin(void *user, rh_session *session)
+{
+    (void)rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_BEGIN, .connection = user, .session = session });
 }
 
 static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
@@ -142,19 +151,24 @@ static void on_room_back(void *user, rh_engine *engine, void *room, size_t n)
     give_room_back(user);
 }
 
-static const rh_engine_handler engine_handler = {
-    .on_sasl      = on_sasl,
-    .on_open      = on_open,
-    .on_attach    = on_attach,
-    .on_detach    = on_detach,
-    .on_credit    = on_credit,
-    .on_gather    = on_gather,
-    .on_delivery  = on_delivery,
-    .on_outcome   = on_outcome,
-    .on_close     = on_close,
-    .on_room      = on_room,
-    .on_room_back = on_room_back,
-};
+static void on_frame(void *user, rh_engine *engine, bool outgoing, uint8_t type, uint16_t channel, rh_slice body)
+{
+    rh_emu_connection *connection = user;
+    rh_amqp_transfer   transfer;
+    rh_dec             d = rh_dec_of(body);
+    (void)engine, (void)channel;
+    if (outgoing || type != RH_FRAME_AMQP || rh_composite_peek(&d) != RH_AMQP_TRANSFER) return;
+    connection->part_came = rh_amqp_transfer_decode(&d, &transfer) == RH_OK && transfer.more && !transfer.aborted;
+}
+
+/* The second looks at every frame for those who wait for the middle of a delivery. */
+#define TOLD \
+    .on_sasl = on_sasl, .on_open = on_open, .on_begin = on_begin, .on_attach = on_attach, .on_detach = on_detach, \
+    .on_credit = on_credit, .on_gather = on_gather, .on_delivery = on_delivery, .on_outcome = on_outcome, \
+    .on_close = on_close, .on_room = on_room, .on_room_back = on_room_back
+static const rh_engine_handler engine_handler         = { TOLD };
+static const rh_engine_handler watchful_engine_handler = { TOLD, .on_frame = on_frame };
+#undef TOLD
 
 /* -- the engine's clock ----------------------------------------------------------------------- */
 
@@ -198,6 +212,75 @@ void rh_emu_connection_wake(rh_emu_connection *connection)
     }
 }
 
+/* -- faults ----------------------------------------------------------------------------------- */
+
+static void on_stall_over(void *user, rh_time now)
+{
+    rh_emu_connection *connection = user;
+    (void)now;
+    connection->is_stalled = false;
+    rh_pipe_wake(connection->pipe);
+    turn(connection);
+}
+
+void rh_emu_connection_stall(rh_emu_connection *connection, rh_time time)
+{
+    rh_loop *loop          = connection->emulator->loop;
+    connection->is_stalled = true;
+    rh_timer_set(loop, &connection->stall, rh_time_after(rh_loop_now(loop), time));
+    rh_pipe_wake(connection->pipe); /* which asks again whether input is wanted */
+}
+
+/* [2.7.5] The link of which a delivery is half here: only then its buffer cannot be given anew. */
+static rh_emu_link *halfway(const rh_emu_connection *connection)
+{
+    for (rh_emu_link *link = connection->links; link; link = link->next) {
+        if (link->is_leaving || !link->gather || !rh_link_is_attached(link->link)) continue;
+        if (rh_link_gather(link->link, link->gather, link->gather_n) == RH_E_STATE) return link;
+    }
+    return NULL;
+}
+
+static void strike_halfway(rh_emu_connection *connection)
+{
+    rh_emu_link *link = connection->part_came ? halfway(connection) : NULL;
+    if (!link || !link->path) return;
+    rh_emu_address address = rh_emu_address_parse(rh_str(link->path));
+    (void)rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_PART, .connection = connection, .session = rh_link_session(link->link),
+                                               .link = link, .address = &address });
+}
+
+/* Frame by frame, so that what happens in the middle of a delivery finds it there. */
+static size_t input_by_frames(rh_emu_connection *connection, const uint8_t *bytes, size_t n, rh_time now)
+{
+    size_t used = 0;
+    while (used < n && !connection->is_closing && !connection->is_stalled) {
+        size_t size  = rh_engine_frame_size(connection->engine, bytes + used, n - used);
+        size_t some  = size == 0 || size > n - used ? n - used : size;
+        connection->part_came = false;
+        size_t taken = rh_engine_input(connection->engine, bytes + used, some, now);
+        used += taken;
+        if (taken < some) break;
+        strike_halfway(connection);
+    }
+    return used;
+}
+
+/* A connection that is to be cut after so many bytes says no more than those. */
+static size_t within_quota(const rh_emu_connection *connection, rh_iov *iov, size_t count)
+{
+    uint64_t left = connection->quota;
+    for (size_t i = 0; i < count; i++) {
+        if (iov[i].n < left) {
+            left -= iov[i].n;
+            continue;
+        }
+        iov[i].n = (size_t)left;
+        return i + (left > 0);
+    }
+    return count;
+}
+
 void rh_emu_connection_cut(rh_emu_connection *connection)
 {
     connection->is_closing = true;
@@ -222,7 +305,8 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
 {
     rh_emu_connection *connection = user;
     (void)pipe;
-    size_t used = rh_engine_input(connection->engine, bytes, n, rh_loop_now(connection->emulator->loop));
+    rh_time now  = rh_loop_now(connection->emulator->loop);
+    size_t  used = connection->wants_parts ? input_by_frames(connection, bytes, n, now) : rh_engine_input(connection->engine, bytes, n, now);
     turn(connection);
     return used;
 }
@@ -230,21 +314,24 @@ static size_t input(void *user, rh_pipe *pipe, const uint8_t *bytes, size_t n)
 static bool wants_input(void *user)
 {
     const rh_emu_connection *connection = user;
-    return rh_engine_wants_input(connection->engine);
+    return !connection->is_stalled && rh_engine_wants_input(connection->engine);
 }
 
 static size_t output(void *user, rh_iov *iov, size_t max)
 {
     rh_emu_connection *connection = user;
-    size_t             count      = rh_engine_output(connection->engine, iov, max);
+    if (connection->is_stalled) return 0;
+    size_t count = rh_engine_output(connection->engine, iov, max);
     if (count == 0) arm(connection); /* without room the engine asks again, later */
-    return count;
+    return within_quota(connection, iov, count);
 }
 
 static void sent(void *user, size_t n)
 {
     rh_emu_connection *connection = user;
     rh_engine_sent(connection->engine, n, rh_loop_now(connection->emulator->loop));
+    if (connection->quota != UINT64_MAX) connection->quota -= n < connection->quota ? n : connection->quota;
+    if (connection->quota == 0) rh_emu_connection_cut(connection);
     turn(connection);
 }
 
@@ -255,6 +342,7 @@ static void destroy(rh_emu_connection *connection)
     rh_emu_token_fini(connection);
     rh_timer_cancel(emulator->loop, &connection->clock);
     rh_timer_cancel(emulator->loop, &connection->patience);
+    rh_timer_cancel(emulator->loop, &connection->stall);
     *connection->link_to_this = connection->next;
     if (connection->next) connection->next->link_to_this = connection->link_to_this;
     emulator->connection_count--;
@@ -305,7 +393,7 @@ static bool make_engine(rh_emu_connection *connection)
         .max_frame_size   = limits->max_frame_bytes,
         .incoming_window  = limits->window,
         .first_id         = limits->first_id,
-        .sessions         = SESSIONS,
+        .sessions         = limits->sessions,
         .links            = LINKS,
         .deliveries       = DELIVERIES,
         .output_bytes     = OUTPUT_BYTES,
@@ -316,7 +404,7 @@ static bool make_engine(rh_emu_connection *connection)
     /* Not zeroed: the engine touches of its memory what it uses, and the rest stays the operating system's. */
     const rh_allocator *allocator = connection->emulator->allocator;
     connection->arena = connection->arena_n ? allocator->alloc(allocator->user, connection->arena_n) : NULL;
-    if (connection->arena) connection->engine = rh_engine_init(connection->arena, connection->arena_n, &opts, &engine_handler, connection);
+    if (connection->arena) connection->engine = rh_engine_init(connection->arena, connection->arena_n, &opts, connection->wants_parts ? &watchful_engine_handler : &engine_handler, connection);
     return connection->engine != NULL;
 }
 
@@ -337,6 +425,10 @@ void rh_emu_connection_accept(void *user, rh_pipe *pipe)
     connection->pipe          = pipe;
     connection->hungry_end    = &connection->hungry;
     connection->clock_at      = RH_TIME_NEVER;
+    connection->quota         = UINT64_MAX;
+    connection->wants_parts   = rh_emu_faults_want_parts(emulator);
+    connection->stall.fn      = on_stall_over;
+    connection->stall.user    = connection;
     connection->clock.fn      = on_clock;
     connection->clock.user    = connection;
     connection->patience.fn   = on_patience;
@@ -357,4 +449,5 @@ void rh_emu_connection_accept(void *user, rh_pipe *pipe)
     }
     rh_pipe_adopt(pipe, &pipe_handler, connection);
     wait_for(connection, emulator->limits.open_within_ms);
+    (void)rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_CONNECT, .connection = connection });
 }

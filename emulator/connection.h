@@ -19,6 +19,7 @@ typedef struct rh_emu_link_kind {
     void (*on_delivery)(rh_emu_link *link, const rh_incoming *incoming);
     void (*on_credit)(rh_emu_link *link);
     void (*on_outcome)(rh_emu_link *link, void *user); /* what was given with rh_link_send() is not lent any more */
+    void (*on_resume)(rh_emu_link *link);              /* what was held back until now may go on */
     void (*on_gone)(rh_emu_link *link);                /* gives the link's memory back */
 } rh_emu_link_kind;
 
@@ -33,9 +34,12 @@ struct rh_emu_link {
     size_t                  gather_n; /* how large it is, or has to be */
     bool                    is_leaving; /* detached by us */
     bool                    is_aside;   /* of $cbs: alone it does not keep a connection */
+    rh_emu_place            place;
     uint32_t                idle_ms;
     rh_timer                idle;
     rh_time                 active_at;
+    rh_timer                hold;       /* when to resume */
+    rh_time                 held_until; /* by a fault: no credit, no events, no answers */
 };
 
 typedef struct rh_emu_token {
@@ -65,6 +69,12 @@ struct rh_emu_connection {
     rh_timer           clock, expiry, patience;
     rh_time            clock_at;
     uint32_t           patience_ms;
+    rh_timer           stall;
+    bool               is_stalled; /* by a fault: nothing is read or written */
+    bool               wants_parts; /* some fault waits for the middle of a delivery */
+    bool               part_came;  /* the last frame was a part of a delivery, and not its end */
+    uint64_t           quota;      /* bytes that may still leave before a fault cuts the connection */
+    char               client[80]; /* the peer's container id */
     char               peer[64];
 };
 
@@ -78,6 +88,9 @@ void rh_emu_connection_wake(rh_emu_connection *connection);
 
 /** A link that is not aside came or went: a connection without any is not kept for long. */
 void rh_emu_connection_linked(rh_emu_connection *connection);
+
+/** For so long nothing is read and nothing written. */
+void rh_emu_connection_stall(rh_emu_connection *connection, rh_time time);
 
 /** Cuts it off; its memory goes when the pipe is down. */
 void rh_emu_connection_cut(rh_emu_connection *connection);
@@ -93,6 +106,7 @@ typedef struct rh_emu_attach {
     rh_amqp_target        target;
     rh_slice              target_address;
     rh_emu_address        address;
+    rh_time               withhold; /* a fault: the link is held for so long from the start */
 } rh_emu_attach;
 
 void rh_emu_link_on_attach(rh_emu_connection *connection, rh_link *link, const rh_amqp_attach *frame);
@@ -107,6 +121,13 @@ void rh_emu_link_drop(rh_emu_link *link, const rh_emu_refusal *no);
 /** From now on it is dropped once nothing has stirred it for so long; UINT32_MAX: never. */
 void rh_emu_link_rest(rh_emu_link *link, uint32_t idle_ms);
 void rh_emu_link_stir(rh_emu_link *link);
+
+/** Holds the link for so long; on_resume follows. */
+void rh_emu_link_withhold(rh_emu_link *link, rh_time time);
+bool rh_emu_link_is_held(const rh_emu_link *link);
+
+/** Has on_resume called then, or earlier. */
+void rh_emu_link_resume_at(rh_emu_link *link, rh_time at);
 
 /** Takes the link off its connection; called by each on_gone. */
 void rh_emu_link_fini(rh_emu_link *link);

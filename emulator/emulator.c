@@ -1,10 +1,11 @@
 #include "emulator/config.h"
-#include "emulator/connection.h"
+#include "emulator/faults.h"
 
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define RETENTION_MS    (60 * 60 * 1000)
 #define MAX_BYTES       (256u * 1024 * 1024)
@@ -55,12 +56,6 @@ void rh_emu_log(rh_emulator *emulator, rh_log_level level, const char *id, const
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     emulator->log.on_log(emulator->log.user, level, id, text);
-}
-
-rh_emulator_fault rh_emu_fault(const rh_emulator *emulator, rh_emulator_moment moment, const char **condition)
-{
-    *condition = "amqp:internal-error";
-    return emulator->faults.judge ? emulator->faults.judge(emulator->faults.user, moment, condition) : RH_EMULATOR_NO_FAULT;
 }
 
 static rh_status fail(rh_error *error, rh_status status, const char *words)
@@ -214,6 +209,8 @@ static rh_emulator_limits limits_of(const rh_emulator_limits *given)
     UNLESS_GIVEN(unlinked_ms, 300000);
     UNLESS_GIVEN(sender_idle_ms, 1800000);
     UNLESS_GIVEN(reader_idle_ms, UINT32_MAX);
+    UNLESS_GIVEN(max_message_bytes, RH_EMU_MESSAGE_MAX);
+    UNLESS_GIVEN(sessions, RH_EMU_SESSIONS_MAX);
 #undef UNLESS_GIVEN
     return limits;
 }
@@ -236,6 +233,8 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
     };
     if (emulator->limits.max_frame_bytes < RH_FRAME_SIZE_MIN || emulator->limits.credit > INT32_MAX)
         return fail(error, RH_E_ARGUMENT, "frames have 512 bytes or more, and credit is at most 2147483647");
+    if (emulator->limits.max_message_bytes > RH_EMU_MESSAGE_MAX || emulator->limits.sessions > RH_EMU_SESSIONS_MAX)
+        return fail(error, RH_E_ARGUMENT, "a message has at most 1048576 bytes, a connection 1088 sessions");
     if (opts->retention_ms < 0) return fail(error, RH_E_ARGUMENT, "a retention time is not negative");
     if (!opts->rule != !opts->key) return fail(error, RH_E_CONFLICT, "a rule and its key are given together or not at all");
     if (!copy_text(emulator->rule, sizeof emulator->rule, opts->rule, RH_EMULATOR_RULE) ||
@@ -244,7 +243,8 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
     if (!copy_text(emulator->host, sizeof emulator->host, opts->listen_host, LISTEN_HOST) ||
         !copy_text(emulator->tls_host, sizeof emulator->tls_host, opts->tls_host, LISTEN_HOST))
         return fail(error, RH_E_ARGUMENT, "a host to listen on is longer than 255 bytes");
-    rh_status status = opts->data_dir ? open_disk(emulator, opts->data_dir, error) : RH_OK;
+    rh_status status = opts->fault_script ? rh_emu_script_parse(emulator->allocator, opts->fault_script, &emulator->script, error) : RH_OK;
+    if (status == RH_OK && opts->data_dir) status = open_disk(emulator, opts->data_dir, error);
     if (status == RH_OK) status = add_hubs(emulator, opts, error);
     if (status != RH_OK) return status;
     on_retention(emulator, rh_loop_now(emulator->loop)); /* what was read back may be too old by now */
@@ -270,8 +270,30 @@ rh_status rh_emulator_create(rh_loop *loop, const rh_emulator_opts *given, rh_em
         rh_emulator_destroy(emulator);
         return status;
     }
+    rh_emu_faults_start(emulator);
     *out = emulator;
     return RH_OK;
+}
+
+static void *plain_alloc(void *user, size_t n)
+{
+    (void)user;
+    return malloc(n);
+}
+
+static void plain_free(void *user, void *p, size_t n)
+{
+    (void)user, (void)n;
+    free(p);
+}
+
+rh_status rh_emulator_script_check(const char *fault_script, rh_error *error)
+{
+    static const rh_allocator plain = { .alloc = plain_alloc, .free = plain_free };
+    rh_emu_script *script;
+    rh_status      status = rh_emu_script_parse(&plain, fault_script, &script, error);
+    rh_emu_script_free(script);
+    return status;
 }
 
 /* -- destroy ---------------------------------------------------------------------------------- */
@@ -285,6 +307,7 @@ void rh_emu_namespace_let_go(rh_emulator *emulator)
         rh_emu_hub_destroy(hub);
     }
     rh_emu_disk_close(emulator->disk);
+    rh_emu_script_free(emulator->script);
     if (emulator->certificate) rh_emu_free(emulator, emulator->certificate, RH_TLS_PEM_MAX);
     const rh_allocator *allocator = emulator->allocator;
     allocator->free(allocator->user, emulator, sizeof *emulator);
@@ -298,6 +321,7 @@ void rh_emulator_destroy(rh_emulator *emulator)
     rh_tls_destroy(emulator->tls);
     rh_timer_cancel(emulator->loop, &emulator->retention);
     rh_timer_cancel(emulator->loop, &emulator->losses.timer);
+    rh_emu_faults_stop(emulator);
     emulator->is_dead = true;
     for (rh_emu_connection *connection = emulator->connections; connection; connection = connection->next)
         rh_emu_connection_cut(connection);

@@ -60,6 +60,14 @@ typedef struct rh_emulator_faults {
     void *user;
 } rh_emulator_faults;
 
+/** What a fault script did so far, a row for each line and condition. */
+typedef struct rh_emulator_strike {
+    uint32_t    line;      /* of the script */
+    const char *fault;     /* "detach" */
+    const char *condition; /* NULL: without one */
+    uint64_t    count;
+} rh_emulator_strike;
+
 /**
  * What it announces and how patient it is: what the service does unless said otherwise, so that a client can be shown
  * other brokers, or the service in a hurry.
@@ -76,6 +84,8 @@ typedef struct rh_emulator_limits {
     uint32_t reader_idle_ms;   /* the same for a reader that was sent nothing; never */
     uint32_t throughput_units; /* each lets in 1000 events or 1 MB a second; more is rejected with com.microsoft:server-busy
                                   and the wait of four seconds that the service suggests. No limit; what goes out has none */
+    uint32_t max_message_bytes; /* 1048576, the most. Of an event or a batch; announced, the smaller of the two sides' holds */
+    uint32_t sessions;         /* 1088, the most: what a connection may begin at a time */
     uint32_t first_id;         /* where its transfer and delivery ids and delivery counts start; tests start near 2^32 */
 } rh_emulator_limits;
 
@@ -129,6 +139,16 @@ typedef struct rh_emulator_opts {
 
     rh_emulator_faults faults; /* none */
     rh_emulator_limits limits; /* the service's */
+
+    /* NULL: none. What goes wrong by itself, line by line: WHEN [RESTRICTION]... do WHAT, "#" before a comment.
+     *
+     *   every 5s do detach with any
+     *   at send client load-* odds 1/100 do throttle
+     *   at attach senders partition 0 after 3 do reset after 20 bytes
+     *
+     * README.md, "Faults on purpose", has all words. A seed decides every choice, so in a simulated world a script does the same
+     * each time. Where a judge is given as well, it is asked first. */
+    const char *fault_script;
 } rh_emulator_opts;
 
 #define RH_EMULATOR_OPTS(...) (&(rh_emulator_opts){ .size = sizeof(rh_emulator_opts), __VA_ARGS__ })
@@ -148,6 +168,9 @@ RH_API RH_NODISCARD rh_status rh_emulator_create(struct rh_loop *loop, const rh_
  * reaped them, at the latest in rh_loop_destroy(). For a namespace made by rh_emulator_create(). NULL is allowed.
  */
 RH_API void rh_emulator_destroy(rh_emulator *emulator);
+
+/** Whether a fault script can be understood; else RH_E_ARGUMENT, and error says the line and what was expected there. */
+RH_API RH_NODISCARD rh_status rh_emulator_script_check(const char *fault_script, rh_error *error);
 
 /** The same namespace on a loop of its own, turned by a thread of its own: when start returns, it listens. */
 RH_API RH_NODISCARD rh_status rh_emulator_start(const rh_emulator_opts *opts, rh_emulator **out, rh_error *error);
@@ -187,6 +210,9 @@ typedef struct rh_emulator_stats {
 } rh_emulator_stats;
 
 RH_API void rh_emulator_stats_read(const rh_emulator *emulator, rh_emulator_stats *out);
+
+/** The index-th row of what the fault script did, in the order of its lines; false: there are no more. Counts only grow. */
+RH_API bool rh_emulator_strike_at(const rh_emulator *emulator, size_t index, rh_emulator_strike *out);
 
 #ifdef __cplusplus
 }

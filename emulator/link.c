@@ -1,4 +1,4 @@
-#include "emulator/connection.h"
+#include "emulator/faults.h"
 
 /* -- reading an attach ------------------------------------------------------------------------ */
 
@@ -33,12 +33,6 @@ static bool read_termini(rh_emu_attach *attach, rh_emu_refusal *no)
 
 static bool route(const rh_emu_attach *attach, rh_emu_refusal *no)
 {
-    const char *condition;
-    if (attach->address.place != RH_EMU_CBS && attach->address.place != RH_EMU_MANAGEMENT) {
-        rh_emulator_fault fault = rh_emu_fault(attach->connection->emulator, RH_EMULATOR_ATTACH, &condition);
-        if (fault == RH_EMULATOR_REFUSE) return refuse(attach, no, condition, "The link was refused because a test asked for it.");
-        if (fault != RH_EMULATOR_NO_FAULT) return true; /* the peer may wait */
-    }
     switch (attach->address.place) {
     case RH_EMU_CBS:
     case RH_EMU_MANAGEMENT: return rh_emu_node_attach(attach, no);
@@ -64,12 +58,30 @@ static void steal(const rh_emu_attach *attach)
     }
 }
 
+/* What is made to go wrong comes first; an attach that is ignored may wait. */
+static bool admit(rh_emu_attach *attach, rh_emu_refusal *no)
+{
+    rh_emu_scene scene = { .moment = RH_EMU_AT_ATTACH, .connection = attach->connection, .session = rh_link_session(attach->link),
+                           .address = &attach->address };
+    rh_emu_verdict verdict = rh_emu_faults_judge(&scene);
+    if (verdict.fault == RH_EMULATOR_REFUSE) return refuse(attach, no, verdict.condition, verdict.words);
+    if (verdict.fault != RH_EMULATOR_NO_FAULT) return true;
+    attach->withhold = verdict.withhold;
+    if (!route(attach, no)) return false;
+    rh_emu_link *link = rh_link_user(attach->link);
+    if (verdict.drop && link) {
+        refuse(attach, no, verdict.condition, verdict.words);
+        rh_emu_link_drop(link, no);
+    }
+    return true;
+}
+
 void rh_emu_link_on_attach(rh_emu_connection *connection, rh_link *link, const rh_amqp_attach *frame)
 {
     rh_emu_attach  attach = { .connection = connection, .link = link, .frame = frame };
     rh_emu_refusal no;
     steal(&attach);
-    if (read_termini(&attach, &no) && route(&attach, &no)) return;
+    if (read_termini(&attach, &no) && admit(&attach, &no)) return;
     /* Without room even for a refusal nothing can be said on this connection any more. */
     if (rh_link_refuse(link, no.condition, no.words) != RH_OK)
         rh_engine_close(connection->engine, "amqp:resource-limit-exceeded", "The answers of this connection do not drain.");
@@ -95,7 +107,9 @@ bool rh_emu_link_accept(rh_emu_link *link, const rh_emu_link_kind *kind, const r
     link->gather_n            = attach->frame->role ? 0 : (size_t)opts->max_message_size;
     link->next                = attach->connection->links;
     attach->connection->links = link;
+    link->place               = attach->address.place;
     if (!link->is_aside) rh_emu_connection_linked(link->connection);
+    if (attach->withhold) rh_emu_link_withhold(link, attach->withhold);
     return true;
 }
 
@@ -148,12 +162,43 @@ void rh_emu_link_stir(rh_emu_link *link)
     link->active_at = rh_loop_now(link->connection->emulator->loop);
 }
 
+/* -- held back by a fault --------------------------------------------------------------------- */
+
+static void on_hold(void *user, rh_time now)
+{
+    rh_emu_link *link = user;
+    (void)now;
+    if (link->kind->on_resume) link->kind->on_resume(link);
+    rh_emu_connection_wake(link->connection);
+}
+
+void rh_emu_link_resume_at(rh_emu_link *link, rh_time at)
+{
+    if (link->hold.is_set && link->hold.at <= at) return;
+    link->hold.fn   = on_hold;
+    link->hold.user = link;
+    rh_timer_set(link->connection->emulator->loop, &link->hold, at);
+}
+
+void rh_emu_link_withhold(rh_emu_link *link, rh_time time)
+{
+    rh_time until = rh_time_after(rh_loop_now(link->connection->emulator->loop), time);
+    if (until > link->held_until) link->held_until = until;
+    rh_emu_link_resume_at(link, link->held_until);
+}
+
+bool rh_emu_link_is_held(const rh_emu_link *link)
+{
+    return link->held_until && rh_loop_now(link->connection->emulator->loop) < link->held_until;
+}
+
 /* -- the end ---------------------------------------------------------------------------------- */
 
 void rh_emu_link_fini(rh_emu_link *link)
 {
     rh_emulator *emulator = link->connection->emulator;
     rh_timer_cancel(emulator->loop, &link->idle);
+    rh_timer_cancel(emulator->loop, &link->hold);
     for (rh_emu_link **at = &link->connection->links; *at; at = &(*at)->next) {
         if (*at != link) continue;
         *at = link->next;

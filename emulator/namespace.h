@@ -21,6 +21,9 @@
 #define RH_EMU_GROUP_NAME_MAX 50
 #define RH_EMU_RULE_MAX       256
 
+/* One client may have a link, and a session, for each partition of the largest hub, and some besides. */
+#define RH_EMU_SESSIONS_MAX (RH_EMULATOR_PARTITIONS_MAX + 64)
+
 #define RH_EMU_DEFAULT_GROUP "$Default"
 
 typedef struct rh_emu_hub {
@@ -62,6 +65,9 @@ struct rh_emulator {
     rh_emulator_faults faults;
     rh_emulator_limits limits; /* nothing in it is a default any more */
     rh_emu_throttle    throttle;
+    struct rh_emu_script *script; /* NULL: none */
+    rh_time            script_began;
+    uint64_t           script_chance;
     rh_emu_hub        *hubs;
     rh_emu_store       store;
     rh_emu_disk       *disk; /* NULL: memory only */
@@ -87,9 +93,6 @@ void  rh_emu_free(rh_emulator *emulator, void *p, size_t n);
 char *rh_emu_copy(rh_emulator *emulator, rh_slice text); /* with a closing zero; given back with rh_emu_free(p, strlen + 1) */
 
 __attribute__((format(printf, 4, 5))) void rh_emu_log(rh_emulator *emulator, rh_log_level level, const char *id, const char *format, ...);
-
-/** What a test wants to go wrong now; condition is set for a refusal. */
-rh_emulator_fault rh_emu_fault(const rh_emulator *emulator, rh_emulator_moment moment, const char **condition);
 
 #define RH_EMU_COUNT(emulator, name) atomic_fetch_add_explicit(&(emulator)->counters.name, 1, memory_order_relaxed)
 

@@ -1,3 +1,4 @@
+#include "emulator/faults.h"
 #include "emulator/node.h"
 
 /* Tokens and requests are a few KiB; credentials of other services may be more. */
@@ -10,6 +11,7 @@
 
 struct reply {
     struct reply *next;
+    rh_time       due;
     size_t        n;
     uint8_t       bytes[];
 };
@@ -47,6 +49,11 @@ static void send_replies(struct node *node)
 {
     while (node->replies) {
         struct reply *reply    = node->replies;
+        if (reply->due > rh_loop_now(emulator_of(node)->loop)) {
+            rh_emu_link_resume_at(&node->base, reply->due);
+            return;
+        }
+        if (rh_emu_link_is_held(&node->base)) return;
         rh_slice      part     = { reply->bytes, reply->n };
         rh_transfer   transfer = { .parts = &part, .part_count = 1, .settled = true, .user = reply };
         rh_delivery  *delivery;
@@ -100,11 +107,11 @@ static struct reply *compose(const struct node *asked, const rh_emu_reply *reply
     return NULL;
 }
 
-static void answer(struct node *asked, const rh_message *request)
+/* The message id, as it was encoded, and reply-to. */
+static rh_amqp_properties read_properties(const rh_message *request, rh_slice *reply_to)
 {
-    rh_emu_reply       reply = { .code = 200, .words = "OK" };
     rh_amqp_properties properties = { 0 };
-    rh_slice           reply_to   = { 0 };
+    *reply_to = rh_slice_of(NULL, 0);
     if (request->properties.p) {
         rh_dec d = rh_dec_of(request->properties);
         uint32_t count;
@@ -116,20 +123,37 @@ static void answer(struct node *asked, const rh_message *request)
             if (i == RH_AT_PROPERTIES_REPLY_TO) properties.reply_to = field;
         }
         d = rh_dec_of(properties.reply_to);
-        if (properties.reply_to.p && rh_dec_peek(&d) == RH_STRING) reply_to = rh_dec_string(&d);
+        if (properties.reply_to.p && rh_dec_peek(&d) == RH_STRING) *reply_to = rh_dec_string(&d);
     }
-    const char       *condition;
-    rh_emulator_fault fault = rh_emu_fault(emulator_of(asked), asked->service->moment, &condition);
-    if (fault == RH_EMULATOR_IGNORE) return;
-    reply.body = rh_enc_of(reply.bytes, sizeof reply.bytes);
-    if (fault == RH_EMULATOR_REFUSE ? !rh_emu_refuse(emulator_of(asked), NULL, &reply.no, condition, "A test asked for it.")
-                                    : !asked->service->answer(asked->base.connection, request, &reply)) {
-        reply.body      = rh_enc_of(reply.bytes, sizeof reply.bytes);
-        reply.code      = reply.no.code;
-        reply.words     = reply.no.words;
-        reply.condition = reply.no.condition;
-    }
-    if (fault == RH_EMULATOR_FORGET) return;
+    return properties;
+}
+
+/* What the service answers, or what it is made to answer. */
+static void find_answer(const struct node *asked, const rh_message *request, const rh_emu_verdict *verdict, rh_emu_reply *reply)
+{
+    rh_emulator *emulator = emulator_of(asked);
+    bool         refused  = verdict->fault == RH_EMULATOR_REFUSE;
+    reply->body           = rh_enc_of(reply->bytes, sizeof reply->bytes);
+    if (refused) rh_emu_refuse(emulator, NULL, &reply->no, verdict->condition ? verdict->condition : "", "%s", verdict->words);
+    if (!refused && asked->service->answer(asked->base.connection, request, reply)) return;
+    reply->body      = rh_enc_of(reply->bytes, sizeof reply->bytes);
+    reply->code      = refused && verdict->code ? verdict->code : reply->no.code;
+    reply->words     = reply->no.words;
+    reply->condition = reply->no.condition[0] ? reply->no.condition : NULL;
+}
+
+static void answer(struct node *asked, const rh_message *request)
+{
+    rh_emu_reply       reply = { .code = 200, .words = "OK" };
+    rh_slice           reply_to;
+    rh_amqp_properties properties = read_properties(request, &reply_to);
+    rh_emu_address     address    = { .place = asked->service->place };
+    rh_emu_scene       scene      = { .moment = asked->service->moment, .connection = asked->base.connection,
+                                      .session = rh_link_session(asked->base.link), .link = &asked->base, .address = &address };
+    rh_emu_verdict verdict = rh_emu_faults_judge(&scene);
+    if (verdict.fault == RH_EMULATOR_IGNORE) return;
+    find_answer(asked, request, &verdict, &reply);
+    if (verdict.fault == RH_EMULATOR_FORGET) return;
     struct node *back = find_way_back(asked, reply_to);
     if (!back) {
         rh_emu_log(emulator_of(asked), RH_LOG_WARNING, "emulator.reply", "%s: a request has no link for its answer", asked->service->name);
@@ -140,6 +164,7 @@ static void answer(struct node *asked, const rh_message *request)
         rh_emu_log(emulator_of(asked), RH_LOG_WARNING, "emulator.reply", "%s: an answer is dropped", asked->service->name);
         return;
     }
+    out->due   = verdict.delay ? rh_time_after(rh_loop_now(emulator_of(asked)->loop), verdict.delay) : 0;
     *back->end = out;
     back->end  = &out->next;
     back->reply_count++;
@@ -147,6 +172,11 @@ static void answer(struct node *asked, const rh_message *request)
 }
 
 /* -- links ------------------------------------------------------------------------------------ */
+
+static rh_status top_up(rh_emu_link *link)
+{
+    return rh_emu_link_is_held(link) || rh_link_credit_left(link->link) >= CREDIT_LOW ? RH_OK : rh_link_credit(link->link, CREDIT);
+}
 
 static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
 {
@@ -157,7 +187,7 @@ static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
     if (!incoming->settled)
         status = rh_link_settle(link->link, incoming->delivery_id, incoming->delivery_id, sound ? RH_ACCEPTED : RH_REJECTED,
                                 sound ? NULL : "amqp:decode-error", sound ? NULL : "The request is not a well-formed message.");
-    if (status == RH_OK && rh_link_credit_left(link->link) < CREDIT_LOW) status = rh_link_credit(link->link, CREDIT);
+    if (status == RH_OK) status = top_up(link);
     if (status == RH_AGAIN) rh_emu_connection_cut(link->connection);
     else if (sound) answer(node, &request);
 }
@@ -165,6 +195,13 @@ static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
 static void on_credit(rh_emu_link *link)
 {
     send_replies((struct node *)link);
+}
+
+static void on_resume(rh_emu_link *link)
+{
+    struct node *node = (struct node *)link;
+    if (!node->is_asked) send_replies(node);
+    else if (top_up(link) == RH_AGAIN) rh_emu_connection_cut(link->connection);
 }
 
 static void on_outcome(rh_emu_link *link, void *user)
@@ -186,7 +223,7 @@ static void on_gone(rh_emu_link *link)
     rh_emu_free(emulator, node, sizeof *node);
 }
 
-static const rh_emu_link_kind kind = { .on_delivery = on_delivery, .on_credit = on_credit, .on_outcome = on_outcome, .on_gone = on_gone };
+static const rh_emu_link_kind kind = { .on_delivery = on_delivery, .on_resume = on_resume, .on_credit = on_credit, .on_outcome = on_outcome, .on_gone = on_gone };
 
 /* The link as a node of the same service; NULL if it is something else. */
 static struct node *node_of(const struct node *asked, rh_emu_link *link)
@@ -235,6 +272,6 @@ bool rh_emu_node_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         on_gone(&node->base);
         return false;
     }
-    if (node->is_asked && rh_link_credit(attach->link, CREDIT) != RH_OK) rh_emu_connection_cut(attach->connection);
+    if (node->is_asked && top_up(&node->base) != RH_OK) rh_emu_connection_cut(attach->connection);
     return true;
 }

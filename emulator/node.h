@@ -9,6 +9,7 @@
 #define RH_EMULATOR_NODE_H
 
 #include "emulator/connection.h"
+#include "emulator/script.h"
 
 /* 1024 partition ids, and the rest of a hub's properties, are about 6 KiB. */
 #define RH_EMU_BODY_MAX 16384
@@ -27,7 +28,7 @@ typedef struct rh_emu_service {
     const char  *name;
     bool         one_pair; /* a connection may have one pair of links only */
     bool         is_open;  /* attaching needs no token */
-    rh_emulator_moment moment;
+    rh_emu_moment moment;
     bool (*answer)(rh_emu_connection *connection, const rh_message *request, rh_emu_reply *reply); /* false: reply->no */
 } rh_emu_service;
 

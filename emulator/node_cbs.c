@@ -26,5 +26,5 @@ static bool put_token(rh_emu_connection *connection, const rh_message *request, 
 }
 
 const rh_emu_service rh_emu_cbs = {
-    .place = RH_EMU_CBS, .name = "$cbs", .one_pair = true, .is_open = true, .moment = RH_EMULATOR_TOKEN, .answer = put_token,
+    .place = RH_EMU_CBS, .name = "$cbs", .one_pair = true, .is_open = true, .moment = RH_EMU_AT_TOKEN, .answer = put_token,
 };

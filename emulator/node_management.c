@@ -95,4 +95,4 @@ static bool read_properties(rh_emu_connection *connection, const rh_message *req
     return true;
 }
 
-const rh_emu_service rh_emu_management = { .place = RH_EMU_MANAGEMENT, .name = "$management", .moment = RH_EMULATOR_INQUIRY, .answer = read_properties };
+const rh_emu_service rh_emu_management = { .place = RH_EMU_MANAGEMENT, .name = "$management", .moment = RH_EMU_AT_INQUIRY, .answer = read_properties };

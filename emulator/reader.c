@@ -120,7 +120,7 @@ static bool pump(reader *r)
 {
     rh_emu_stored stored;
     bool          sent = false;
-    if (r->base.is_leaving || rh_link_credit_left(r->base.link) == 0 || !place(r)) return false;
+    if (r->base.is_leaving || rh_emu_link_is_held(&r->base) || rh_link_credit_left(r->base.link) == 0 || !place(r)) return false;
 
     bool there = rh_emu_partition_at(r->partition, r->next, &stored);
     while (there && rh_link_credit_left(r->base.link) > 0) {
@@ -205,7 +205,12 @@ static void on_gone(rh_emu_link *link)
     rh_emu_free(emulator, r, sizeof *r);
 }
 
-static const rh_emu_link_kind kind = { .on_credit = on_credit, .on_outcome = on_outcome, .on_gone = on_gone };
+static void on_resume(rh_emu_link *link)
+{
+    pump((reader *)link);
+}
+
+static const rh_emu_link_kind kind = { .on_resume = on_resume, .on_credit = on_credit, .on_outcome = on_outcome, .on_gone = on_gone };
 
 /* -- fencing ---------------------------------------------------------------------------------- */
 

@@ -1,13 +1,26 @@
 /* Links on which clients send events. */
 
-#include "emulator/connection.h"
 #include "emulator/event.h"
+#include "emulator/faults.h"
 #include "emulator/reader.h"
 
 #include "eventhub/partition_key.h"
 
+/* Outcomes that a fault delays. A sender that waits for so many gets no more credit. */
+#define LATE_MAX 4096
+
+struct late {
+    struct late *next;
+    rh_time      due;
+    uint32_t     delivery_id;
+    bool         rejected;
+    const char  *condition, *words;
+};
+
 struct sender {
     rh_emu_link       base;
+    struct late      *late, **late_end;
+    uint32_t          late_count;
     rh_emu_hub       *hub;
     rh_emu_partition *partition; /* NULL: each delivery finds its own */
     char             *publisher;
@@ -161,35 +174,104 @@ static const struct rejection *take(struct sender *sender, const rh_incoming *in
     return no ? no : store_all(sender, &arrival);
 }
 
+static rh_status settle(const struct sender *sender, uint32_t delivery_id, const struct rejection *no)
+{
+    return rh_link_settle(sender->base.link, delivery_id, delivery_id, no ? RH_REJECTED : RH_ACCEPTED, no ? no->condition : NULL,
+                          no ? no->words : NULL);
+}
+
+/* Outcomes keep their order: what comes behind a late one is late too. */
+static rh_status settle_later(struct sender *sender, uint32_t delivery_id, const struct rejection *no, rh_time delay)
+{
+    rh_emulator *emulator = sender->hub->emulator;
+    struct late *late     = rh_emu_alloc(emulator, sizeof *late);
+    if (!late) return RH_OK; /* the sender never hears of it, as when an answer is lost */
+    *late = (struct late){ .due = rh_time_after(rh_loop_now(emulator->loop), delay), .delivery_id = delivery_id, .rejected = no != NULL,
+                           .condition = no ? no->condition : NULL, .words = no ? no->words : NULL };
+    if (!sender->late) sender->late_end = &sender->late;
+    *sender->late_end = late;
+    sender->late_end  = &late->next;
+    sender->late_count++;
+    rh_emu_link_resume_at(&sender->base, late->due);
+    return RH_OK;
+}
+
+static rh_status settle_late(struct sender *sender)
+{
+    rh_emulator *emulator = sender->hub->emulator;
+    rh_status    status   = RH_OK;
+    while (sender->late && status == RH_OK) {
+        struct late     *late = sender->late;
+        struct rejection no   = { late->condition, late->words };
+        if (late->due > rh_loop_now(emulator->loop)) {
+            rh_emu_link_resume_at(&sender->base, late->due);
+            break;
+        }
+        status       = settle(sender, late->delivery_id, late->rejected ? &no : NULL);
+        sender->late = late->next;
+        sender->late_count--;
+        rh_emu_free(emulator, late, sizeof *late);
+    }
+    return status;
+}
+
+static rh_status top_up(const struct sender *sender)
+{
+    uint32_t credit = sender->hub->emulator->limits.credit;
+    if (rh_emu_link_is_held(&sender->base) || sender->late_count >= LATE_MAX) return RH_OK;
+    return rh_link_credit_left(sender->base.link) <= credit / 2 ? rh_link_credit(sender->base.link, credit) : RH_OK;
+}
+
+static rh_emu_verdict judge_send(struct sender *sender)
+{
+    rh_emu_link   *link    = &sender->base;
+    rh_emu_address address = { .place = sender->publisher ? RH_EMU_PUBLISHER : sender->partition ? RH_EMU_PARTITION : RH_EMU_HUB };
+    if (link->connection->emulator->script && link->path) address = rh_emu_address_parse(rh_str(link->path));
+    return rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_SEND, .connection = link->connection,
+                                                .session = rh_link_session(link->link), .link = link, .address = &address });
+}
+
 static void on_delivery(rh_emu_link *link, const rh_incoming *incoming)
 {
     struct sender          *sender  = (struct sender *)link;
-    struct rejection        refused = { .words = "The event was refused because a test asked for it." };
-    rh_emulator_fault       fault   = rh_emu_fault(link->connection->emulator, RH_EMULATOR_SEND, &refused.condition);
+    rh_emu_verdict          verdict = judge_send(sender);
+    struct rejection        refused = { verdict.condition, verdict.words };
     const struct rejection *no      = NULL;
-    uint32_t                credit  = link->connection->emulator->limits.credit;
+    rh_status               status  = RH_OK;
     rh_emu_link_stir(link);
-    if (fault == RH_EMULATOR_REFUSE) no = &refused;
-    else if (fault != RH_EMULATOR_IGNORE) no = take(sender, incoming);
+    if (verdict.fault == RH_EMULATOR_REFUSE) no = &refused;
+    else if (verdict.fault != RH_EMULATOR_IGNORE) no = take(sender, incoming);
 
-    rh_status status = RH_OK;
-    if (!incoming->settled && fault != RH_EMULATOR_IGNORE && fault != RH_EMULATOR_FORGET)
-        status = rh_link_settle(link->link, incoming->delivery_id, incoming->delivery_id, no ? RH_REJECTED : RH_ACCEPTED,
-                                no ? no->condition : NULL, no ? no->words : NULL);
-    if (status == RH_OK && rh_link_credit_left(link->link) <= credit / 2) status = rh_link_credit(link->link, credit);
+    bool is_told = !incoming->settled && verdict.fault != RH_EMULATOR_IGNORE && verdict.fault != RH_EMULATOR_FORGET;
+    if (is_told && (verdict.delay || sender->late)) status = settle_later(sender, incoming->delivery_id, no, verdict.delay);
+    else if (is_told) status = settle(sender, incoming->delivery_id, no);
+    if (status == RH_OK) status = top_up(sender);
     if (status == RH_AGAIN) rh_emu_connection_cut(link->connection); /* a peer that reads nothing cannot be answered */
+}
+
+static void on_resume(rh_emu_link *link)
+{
+    struct sender *sender = (struct sender *)link;
+    rh_status      status = settle_late(sender);
+    if (status == RH_OK) status = top_up(sender);
+    if (status == RH_AGAIN) rh_emu_connection_cut(link->connection);
 }
 
 static void on_gone(rh_emu_link *link)
 {
     struct sender *sender   = (struct sender *)link;
     rh_emulator   *emulator = sender->hub->emulator;
+    while (sender->late) {
+        struct late *late = sender->late;
+        sender->late      = late->next;
+        rh_emu_free(emulator, late, sizeof *late);
+    }
     if (sender->publisher) rh_emu_free(emulator, sender->publisher, strlen(sender->publisher) + 1);
     rh_emu_link_fini(link);
     rh_emu_free(emulator, sender, sizeof *sender);
 }
 
-static const rh_emu_link_kind kind = { .on_delivery = on_delivery, .on_gone = on_gone };
+static const rh_emu_link_kind kind = { .on_delivery = on_delivery, .on_resume = on_resume, .on_gone = on_gone };
 
 static bool find(const rh_emu_attach *attach, rh_emu_hub **hub, rh_emu_partition **partition, rh_emu_refusal *no)
 {
@@ -209,10 +291,10 @@ static bool find(const rh_emu_attach *attach, rh_emu_hub **hub, rh_emu_partition
 }
 
 /* [2.7.3] The smaller of the two sides' limits; none or 0 is no limit of the peer's. */
-static uint64_t message_max(const rh_amqp_attach *frame)
+static uint64_t message_max(const rh_amqp_attach *frame, uint64_t ours)
 {
     bool limited = (frame->has & RH_HAS_ATTACH_MAX_MESSAGE_SIZE) && frame->max_message_size > 0;
-    return limited && frame->max_message_size < RH_EMU_MESSAGE_MAX ? frame->max_message_size : RH_EMU_MESSAGE_MAX;
+    return limited && frame->max_message_size < ours ? frame->max_message_size : ours;
 }
 
 bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
@@ -233,7 +315,7 @@ bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
     rh_link_opts opts = {
         .snd_settle_mode  = attach->frame->snd_settle_mode,
         .rcv_settle_mode  = RH_RCV_FIRST,
-        .max_message_size = message_max(attach->frame),
+        .max_message_size = message_max(attach->frame, emulator->limits.max_message_bytes),
         .reject_oversize  = true, /* as the service does: the link goes on */
     };
     if (!rh_emu_link_accept(&sender->base, &kind, attach, &opts, no)) {
@@ -241,7 +323,7 @@ bool rh_emu_sender_attach(const rh_emu_attach *attach, rh_emu_refusal *no)
         return false;
     }
     rh_emu_link_rest(&sender->base, emulator->limits.sender_idle_ms);
-    rh_status status = rh_link_credit(attach->link, emulator->limits.credit);
+    rh_status status = top_up(sender);
     if (status != RH_OK) rh_emu_connection_cut(attach->connection);
     return true;
 }

@@ -125,6 +125,24 @@ refused "an authority file that is missing" 1 RH_E_IO missing.pem "$ringhub" inf
 refused "an input file that is missing" 1 RH_E_IO missing.txt "$ringhub" send -c "$plain" -e order "$work/missing.txt"
 head -c 1200000 /dev/zero | tr '\0' y > "$work/huge.in"
 refused "too large an event"       1 RH_E_TOO_BIG "" "$ringhub" send -c "$plain" -e order "$work/huge.in"
+# Faults on purpose.
+printf '# three lines\nseed 7\nat send every 10 do throttle for 1s\nevery 300ms senders do reset\n' > "$work/faults"
+printf '\nevery now and then do reset\n' > "$work/faults.bad"
+refused "a fault script that is not understood" 2 "" "faults.bad: line 2: expected a time such as 500ms, 10s, 2m or 1h behind 'every', not 'now'" \
+    "$ringhub" emulator --listen 127.0.0.1:0 --faults "$work/faults.bad"
+refused "a fault script that is missing" 1 "" "missing: cannot be read" "$ringhub" emulator --listen 127.0.0.1:0 --faults "$work/missing"
+refused "a limit that there is not"  2 "" "--limit cannot be 'patience=1'" "$ringhub" emulator --listen 127.0.0.1:0 --limit patience=1
+refused "a limit that is no number"  2 "" "--limit cannot be 'credit=lots'" "$ringhub" emulator --listen 127.0.0.1:0 --limit credit=lots
+mkdir -p "$work/faulty"
+(
+    emulator_start "$work/faulty" --hub hub:1 --faults "$work/faults" --limit credit=20 --limit sender-idle=never --limit idle-time-out=30s || exit 1
+    faulty="Endpoint=sb://127.0.0.1:$plain_port;$rule;UseDevelopmentEmulator=true"
+    timeout 30 "$ringhub" bench send -c "$faulty" -e hub --batch 1 --rate 20 --count 12 --warm-up 0 --json > "$work/faulty.json" 2>"$work/err"
+    emulator_stop "$work/faulty"
+) || fail "an emulator with faults starts" "$(cat "$work/faulty/emulator.err")"
+same "a fault is told as it is done" 1 "$(grep -cE '^fault: line 3: throttle with com.microsoft:server-busy, .* on hub$' "$work/faulty/emulator.err")"
+same "what was done is summed up at the end" 1 "$(grep -cE '^ +[1-9][0-9]*     4  reset' "$work/faulty/emulator.err")"
+
 "$ringhub" info --insecure -c "$tls" -e info >/dev/null 2>&1 && ok || fail "--insecure talks to anyone"
 SSL_CERT_FILE="$work/ca.pem" "$ringhub" info -c "$tls" -e info >/dev/null 2>&1 && ok || fail "SSL_CERT_FILE is honoured"
 

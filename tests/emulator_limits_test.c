@@ -89,12 +89,15 @@ Test(emulator_limits, what_it_announces_can_be_chosen)
     emulator_world w;
     raw_client     c;
     raw_link       out;
-    OPEN_LIMITED(&w, &c, .idle_time_out_ms = 5000, .max_frame_bytes = 600, .credit = 7, .first_id = UINT32_MAX - 2, .window = 3);
+    OPEN_LIMITED(&w, &c, .idle_time_out_ms = 5000, .max_frame_bytes = 600, .credit = 7, .first_id = UINT32_MAX - 2, .window = 3,
+                 .max_message_bytes = 5000, .sessions = 2);
     rh_engine_peer peer = rh_engine_peer_of(c.engine);
     cr_expect_eq(peer.idle_time_out_ms, 5000);
     cr_expect_eq(peer.max_frame_size, 600);
     cr_assert(RAW_ATTACH(&c, &out, .address = "hub"));
     cr_expect_eq(rh_link_credit_left(out.link), 7);
+    cr_expect_eq(out.max_message_size, 5000);
+    cr_expect_eq(peer.channel_max, 1);
     for (int i = 0; i < 50; i++) cr_expect_eq(raw_send(&out, "a", NULL), RH_ACCEPTED, "event %d", i);
     shut(&w, &c);
 }
@@ -141,6 +144,7 @@ Test(emulator_limits, what_cannot_be_is_refused)
     rh_error     error;
     cr_expect_eq(rh_emulator_start(RH_EMULATOR_OPTS(.limits = { .max_frame_bytes = 511 }), &emulator, &error), RH_E_ARGUMENT);
     cr_expect_eq(rh_emulator_start(RH_EMULATOR_OPTS(.limits = { .credit = UINT32_MAX }), &emulator, &error), RH_E_ARGUMENT);
+    cr_expect_eq(rh_emulator_start(RH_EMULATOR_OPTS(.limits = { .max_message_bytes = 1048577 }), &emulator, &error), RH_E_ARGUMENT);
     cr_assert_eq(rh_emulator_start(RH_EMULATOR_OPTS(.limits = { .max_frame_bytes = 262144 }), &emulator, &error), RH_OK, "%s", error.description);
     rh_emulator_stop(emulator);
 }
