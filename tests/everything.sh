@@ -6,6 +6,9 @@ part resets_all 120 "$BUILD/tests/resets" --every 1
 echo "instructions"
 part instructions 300 tests/instructions.sh check
 
+echo "long runs on virtual time"
+part long.more 120 "$BUILD/rh-long" audiences stable month
+
 echo "the program and strangers"
 part cli 240 tests/cli.sh
 part interop 400 tests/interop/run.sh

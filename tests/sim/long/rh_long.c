@@ -17,6 +17,9 @@ static const struct {
     { "suspend", sim_run_suspend },
     { "kill", sim_run_kill },
     { "wrap", sim_run_wrap },
+    { "audiences", sim_run_audiences },
+    { "stable", sim_run_stable },
+    { "month", sim_run_month },
 };
 
 #define RUNS (sizeof runs / sizeof *runs)

@@ -87,6 +87,9 @@ bool sim_run_silence(void);
 bool sim_run_suspend(void);
 bool sim_run_kill(void);
 bool sim_run_wrap(void);
+bool sim_run_audiences(void);
+bool sim_run_stable(void);
+bool sim_run_month(void);
 
 /** Prints the figures, or what was wrong, behind the run's name. */
 __attribute__((format(printf, 3, 4))) bool sim_report(sim_stand *stand, const char *run, const char *format, ...);

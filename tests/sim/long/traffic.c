@@ -73,7 +73,7 @@ static void on_timer(void *user, rh_time now)
 {
     sim_source *s = user;
     if (s->stopped) return;
-    send_batch(s);
+    if (!s->paused) send_batch(s);
     rh_timer_set(&stand_of(s)->loop.loop, &s->timer, now + sim_scale(&s->chance, s->pause_least, s->pause_most));
 }
 

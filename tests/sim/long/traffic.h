@@ -14,6 +14,7 @@ typedef struct sim_source {
     uint32_t   id, partition;
     uint32_t   in_flight, batch_most, size_most;
     rh_time    pause_least, pause_most;
+    bool       paused; /* nothing is sent for now */
     /* its own */
     rh_producer *producer;
     rh_timer     timer;

@@ -1,0 +1,180 @@
+/*
+ * Thirty days: tokens of an hour, signed by the client and given by a credential, traffic now and then, idle detaches, serial
+ * numbers that wrap on every new session. At the end of each day everybody rests and memory is what it was on the first.
+ */
+#include "tests/sim/long/tokens.h"
+#include "tests/sim/long/traffic.h"
+
+#include "eventhub/sas.h"
+
+#include <stdio.h>
+
+#define PARTITIONS 4
+#define DAYS       30
+#define DAY        (24 * RH_SECONDS(3600))
+#define REST       RH_SECONDS(600)
+#define LIFETIME_S 3600
+
+#define CLIENT_IDLE_MS 60000
+#define SERVER_IDLE_MS 240000
+
+typedef struct ask {
+    rh_token_request *request;
+    char              audience[64];
+    rh_timer          timer;
+} ask;
+
+typedef struct memory {
+    size_t pieces, bytes;
+} memory;
+
+static struct {
+    sim_stand  stand;
+    sim_party  out, in; /* with a key of its own, and with a credential */
+    sim_tokens tokens;
+    sim_source sources[PARTITIONS];
+    sim_sink   sinks[PARTITIONS];
+    sim_chance chance;
+    ask        asks[2 * PARTITIONS];
+    uint64_t   asked, detaches;
+} t;
+
+static void on_frame(void *user, const sim_frame *frame)
+{
+    (void)user;
+    t.detaches += frame->end == SIM_CLIENT && frame->code == SIM_PERF_DETACH;
+    sim_tokens_frame(&t.tokens, &t.stand, frame);
+}
+
+/* -- a credential that takes its time -------------------------------------------------------------- */
+
+static void on_answer(void *user, rh_time now)
+{
+    ask   *a = user;
+    char   token[RH_SAS_MAX];
+    size_t n      = 0;
+    int64_t expiry = rh_loop_wall_ms(&t.stand.loop.loop) / 1000 + LIFETIME_S;
+    rh_token_request *request = a->request;
+    (void)now;
+    a->request = NULL;
+    if (rh_sas_sign(token, sizeof token, &n, rh_str(a->audience), rh_str(SIM_RULE), rh_str(SIM_KEY), expiry) != RH_OK) sim_wrong(&t.stand, "no token was signed");
+    rh_token_answer(request, rh_slice_of(token, n), RH_TOKEN_SAS, expiry * 1000);
+}
+
+static void on_request(void *user, const char *audience, rh_token_request *request)
+{
+    (void)user;
+    t.asked++;
+    for (size_t i = 0; i < sizeof t.asks / sizeof *t.asks; i++) {
+        ask *a = &t.asks[i];
+        if (a->request) continue;
+        *a = (ask){ .request = request, .timer = { .fn = on_answer, .user = a } };
+        (void)snprintf(a->audience, sizeof a->audience, "%s", audience);
+        rh_timer_set(&t.stand.loop.loop, &a->timer, sim_now(&t.stand) + sim_between(&t.chance, 0, RH_SECONDS(5)));
+        return;
+    }
+    sim_wrong(&t.stand, "more tokens are asked for than there are audiences");
+}
+
+static void on_cancel(void *user, rh_token_request *request)
+{
+    (void)user;
+    for (size_t i = 0; i < sizeof t.asks / sizeof *t.asks; i++)
+        if (t.asks[i].request == request) {
+            t.asks[i].request = NULL;
+            rh_timer_cancel(&t.stand.loop.loop, &t.asks[i].timer);
+        }
+}
+
+/* -- the month ----------------------------------------------------------------------------------- */
+
+static void open_all(void)
+{
+    static const rh_credential credential = { .request = on_request, .cancel = on_cancel };
+    memset(&t, 0, sizeof t);
+    t.chance          = sim_chance_of_seed(30, 1);
+    t.tokens.lifetime = RH_SECONDS(LIFETIME_S);
+    t.tokens.slack    = RH_SECONDS(5);
+    t.stand.first_id  = UINT32_MAX - 2;
+    t.stand.on_frame  = on_frame;
+    sim_stand_open(&t.stand, RH_EMULATOR_OPTS(.hubs = SIM_HUB(PARTITIONS), .retention_ms = (DAYS + 1) * INT64_C(86400000), .max_bytes = UINT64_C(1) << 32,
+                                              .limits = { .idle_time_out_ms = SERVER_IDLE_MS, .sender_idle_ms = 600000, .reader_idle_ms = 1800000 }));
+    sim_party_make(&t.out, &t.stand, RH_CLIENT_OPTS(.idle_time_out_ms = CLIENT_IDLE_MS));
+    sim_party_make(&t.in, &t.stand, RH_CLIENT_OPTS(.idle_time_out_ms = CLIENT_IDLE_MS, .credential = &credential));
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        /* From one that is hardly ever idle to one that mostly is. */
+        t.sources[i] = (sim_source){ .party = &t.out, .id = i, .partition = i, .in_flight = i == 1 ? 4 : 1, .batch_most = 8, .size_most = 2000,
+                                     .pause_least = RH_MS(10), .pause_most = RH_SECONDS(600) << i };
+        t.sinks[i]   = (sim_sink){ .party = &t.in, .partition = i, .prefetch = 100 };
+        sim_source_open(&t.sources[i]);
+        sim_sink_open(&t.sinks[i]);
+    }
+}
+
+/* A token may be on its way, or a link: what is left when nothing is. */
+static memory at_rest(void)
+{
+    memory least = { SIZE_MAX, SIZE_MAX };
+    for (size_t i = 0; i < PARTITIONS; i++) t.sources[i].paused = true;
+    for (rh_time end = sim_now(&t.stand) + REST; sim_now(&t.stand) < end && !sim_is_wrong(&t.stand); sim_pass(&t.stand, RH_SECONDS(1)))
+        if (t.stand.loop.allocated < least.bytes) least = (memory){ t.stand.loop.allocations, t.stand.loop.allocated };
+    for (size_t i = 0; i < PARTITIONS; i++) t.sources[i].paused = false;
+    return least;
+}
+
+static void judge_party(const sim_party *p)
+{
+    if (p->opens != 1 || p->losses || p->closes) sim_wrong(&t.stand, "a connection was lost: %s", p->loss.description);
+    if (p->records[RH_LOG_WARNING] + p->records[RH_LOG_ERROR]) sim_wrong(&t.stand, "a record of the log: %s", p->record);
+}
+
+static void judge_month(uint64_t *events)
+{
+    judge_party(&t.out);
+    judge_party(&t.in);
+    for (uint32_t wire = 0; wire < 2; wire++) sim_judge_heartbeats(&t.stand, &t.stand.watches[wire], CLIENT_IDLE_MS, SERVER_IDLE_MS);
+    for (size_t i = 0; i < PARTITIONS; i++) {
+        sim_judge_done(&t.sources[i], &t.sinks[i]);
+        *events += t.sources[i].events;
+    }
+    for (size_t i = 0; i < t.tokens.count; i++) {
+        const sim_audience *a = &t.tokens.audiences[i];
+        if (a->puts < DAYS * 24 * 10 / 9 - 1 || a->puts > DAYS * 24 * 4 / 3 + 1) sim_wrong(&t.stand, "%s: %llu tokens in a month", a->name, (unsigned long long)a->puts);
+    }
+    if (t.tokens.count != 2 * PARTITIONS) sim_wrong(&t.stand, "%zu audiences", t.tokens.count);
+    if (!sim_is_wrong(&t.stand)) sim_model_judge(&t.stand.model, t.stand.emulator);
+}
+
+static void close_all(void)
+{
+    for (size_t i = 0; i < PARTITIONS; i++) {
+        sim_source_close(&t.sources[i]);
+        sim_sink_close(&t.sinks[i]);
+    }
+    sim_party_close(&t.out);
+    sim_party_close(&t.in);
+    sim_stand_close(&t.stand);
+}
+
+bool sim_run_month(void)
+{
+    memory   first = { 0 }, now = { 0 };
+    uint64_t events = 0;
+    open_all();
+    rh_time begin = sim_now(&t.stand);
+    for (unsigned day = 1; day <= DAYS && !sim_is_wrong(&t.stand); day++) {
+        sim_pass_until(&t.stand, begin + day * DAY - REST);
+        now = at_rest();
+        if (day == 1) first = now;
+        if (now.pieces != first.pieces || now.bytes != first.bytes)
+            sim_wrong(&t.stand, "day %u rests on %zu bytes in %zu pieces, day 1 did on %zu in %zu", day, now.bytes, now.pieces, first.bytes, first.pieces);
+    }
+    judge_month(&events);
+    uint64_t heartbeats = 0;
+    for (int i = 0; i < 4; i++) heartbeats += t.stand.watches[i / 2].lanes[i % 2].heartbeats;
+    double least = (double)t.tokens.least / (double)t.tokens.lifetime * 100, most = (double)t.tokens.most / (double)t.tokens.lifetime * 100;
+    close_all();
+    return sim_report(&t.stand, "month", "30 days: %llu events from first ids near 2^32, %llu idle detaches, %llu tokens at %.1f to %.1f %% of their life, %llu heartbeats on time, 0 reconnects, 0 warnings; "
+                      "at rest %zu bytes in %zu pieces every day",
+                      (unsigned long long)events, (unsigned long long)t.detaches, (unsigned long long)t.tokens.puts, least, most, (unsigned long long)heartbeats, now.bytes, now.pieces);
+}
