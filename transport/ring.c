@@ -25,6 +25,7 @@ struct ring {
     rh_poller        poller;
     struct io_uring  uring;
     bool             is_enabled;
+    bool             has_overflowed; /* and not all of it was taken yet */
     int              event_fd; /* the doorbell, once a host polls it; else -1 */
     rh_time          armed;
     struct __kernel_timespec armed_at;
@@ -292,10 +293,19 @@ static int enter(struct ring *ring, bool may_sleep)
     return may_sleep ? io_uring_submit_and_wait(&ring->uring, 1) : io_uring_submit_and_get_events(&ring->uring);
 }
 
+/* The kernel moves what waited to the queue when it is entered again: once told, however many entries that takes. */
+static void note_overflow(struct ring *ring)
+{
+    bool overflows = IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_CQ_OVERFLOW;
+    if (overflows && !ring->has_overflowed) ring->poller.stats->overflows++;
+    ring->has_overflowed = overflows;
+}
+
 static int wait_turn(rh_poller *poller, bool may_sleep)
 {
     struct ring *ring = ring_of(poller);
     int result = enter(ring, may_sleep);
+    note_overflow(ring);
     if (result == -EBUSY || result == -EAGAIN) result = 0;
     if (result < 0 && result != -EINTR) return result;
 

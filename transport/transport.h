@@ -126,6 +126,7 @@ typedef struct rh_loop_stats {
     uint64_t bytes_in, bytes_out;
     uint64_t receives, sends;
     uint64_t starved;        /* times a receive found no buffer */
+    uint64_t overflows;      /* times what had happened found no room in the ring, and waited in the kernel until it was taken */
     uint32_t pipes;          /* alive, those that are being closed included */
     uint32_t frame_buffers;  /* the pool's size by now */
     uint32_t frame_buffers_used;
