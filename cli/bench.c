@@ -140,12 +140,13 @@ static int open_connections(struct bench *bench)
         code = rh_cli_open_beside(first + i, first, &opts->connect);
     if (code != DONE) return code;
     bench->loop = first->loop;
+    for (uint64_t i = 0; i < opts->connections; i++) first[i].is_quiet = true; /* the result tells */
     rh_status status = RH_OK;
     rh_error error;
     for (uint64_t i = 0; i < opts->connections && status == RH_OK; i++) status = rh_client_connect(first[i].client);
     if (status != RH_OK) return fail(bench, status, NULL);
     for (uint64_t i = 0; i < opts->connections; i++) {
-        if (rh_client_connect_wait(first[i].client, 0, &error) == RH_OK) continue;
+        if (rh_cli_connect(&first[i], opts->connect.timeout_ms, &error) == RH_OK) continue;
         rh_bench_fail(bench, rh_client_hub(first->client), &error);
         return FAILED;
     }

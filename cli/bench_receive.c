@@ -60,9 +60,9 @@ static int open_lanes(struct bench *bench)
     const struct bench_opts *opts = bench->opts;
     rh_hub_properties hub = { .partition_count = 1, .partition_ids = &opts->partition };
     rh_error error;
-    rh_client *first = bench->connections[0].client;
-    if (!opts->partition && rh_client_hub_properties_wait(first, &hub, 0, &error) != RH_OK) {
-        rh_bench_fail(bench, rh_client_hub(first), &error);
+    struct connection *first = &bench->connections[0];
+    if (!opts->partition && rh_cli_hub(first, &hub, opts->connect.timeout_ms, &error) != RH_OK) {
+        rh_bench_fail(bench, rh_client_hub(first->client), &error);
         return FAILED;
     }
     uint64_t lanes = hub.partition_count > opts->connections ? hub.partition_count : opts->connections;

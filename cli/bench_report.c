@@ -119,6 +119,21 @@ static void print_latency(const struct bench *bench)
     if (isatty(STDOUT_FILENO)) print_bars(latency);
 }
 
+/* Of all connections, since they were open. */
+static uint64_t losses_of(const struct bench *bench)
+{
+    uint64_t losses = 0;
+    for (uint64_t i = 0; i < bench->opts->connections; i++) losses += bench->connections[i].losses;
+    return losses;
+}
+
+static double away_of(const struct bench *bench)
+{
+    double seconds = 0;
+    for (uint64_t i = 0; i < bench->opts->connections; i++) seconds += (double)rh_cli_away(&bench->connections[i]) / 1e9;
+    return seconds;
+}
+
 static void print_text(const struct bench *bench)
 {
     const struct bench_opts *opts = bench->opts;
@@ -134,6 +149,9 @@ static void print_text(const struct bench *bench)
     if (opts->rate > 0) printf("; asked for: %g events/s", opts->rate);
     putchar('\n');
     if (bench->refused) printf("refused    %llu events, the last with %s\n", (unsigned long long)bench->refused, rh_status_name(bench->refusal));
+    if (losses_of(bench))
+        printf("lost       %llu connection%s, away for %.3f s\n", (unsigned long long)losses_of(bench),
+               losses_of(bench) == 1 ? "" : "s", away_of(bench));
     printf("CPU        %.3f s per million events (this process, user and system)\n", per(cpu * 1e6, (double)bench->events));
     print_latency(bench);
 }
@@ -178,6 +196,7 @@ static void print_json(const struct bench *bench)
     if (opts->rate > 0) printf(",\"rate\":%g", opts->rate);
     printf(",\"seconds\":%.6f,\"events\":%llu,\"messages\":%llu,\"bytes\":%llu,\"refused\":%llu", seconds, (unsigned long long)bench->events,
            (unsigned long long)bench->messages, (unsigned long long)bench->bytes, (unsigned long long)bench->refused);
+    printf(",\"losses\":%llu,\"seconds_away\":%.6f", (unsigned long long)losses_of(bench), away_of(bench));
     printf(",\"events_per_second\":%.3f,\"megabytes_per_second\":%.6f", per((double)bench->events, seconds), per((double)bench->bytes, seconds) / 1e6);
     printf(",\"cpu_seconds\":%.6f,\"cpu_seconds_per_million_events\":%.6f", cpu, per(cpu * 1e6, (double)bench->events));
     if (bench->latency.count) print_json_latency(bench);

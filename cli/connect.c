@@ -19,18 +19,52 @@ bool rh_cli_option(struct connect_opts *opts, int option, const char *value)
     }
 }
 
-int rh_cli_failed(const struct connection *connection, const char *what, const rh_error *error)
+static int tell(const struct connection *connection, const char *what, const rh_error *error, const char *behind)
 {
     const char *words = error->description[0] ? error->description : rh_status_words(error->status);
     const char *name = rh_status_name(error->status);
-    if (error->condition[0]) return rh_command_failed(connection->command, "%s: %s: %s (%s)", what, name, words, error->condition);
-    return rh_command_failed(connection->command, "%s: %s: %s", what, name, words);
+    if (error->condition[0]) return rh_command_failed(connection->command, "%s: %s: %s (%s)%s", what, name, words, error->condition, behind);
+    return rh_command_failed(connection->command, "%s: %s: %s%s", what, name, words, behind);
 }
+
+int rh_cli_failed(const struct connection *connection, const char *what, const rh_error *error) { return tell(connection, what, error, ""); }
 
 static void print_frame(void *user, rh_client *client, bool outgoing, uint16_t channel, const char *text)
 {
     (void)user, (void)client;
     fprintf(stderr, "%s %u %s\n", outgoing ? "->" : "<-", channel, text);
+}
+
+/* How long a way that fails is tried for the first time, and how long anything may take that was given no time. */
+#define FAILING_MOST RH_SECONDS(2)
+#define TIMEOUT_MS   60000
+
+/* Once for each connection, and for what is on it when it failed twice, for all of it is lost with its connection. */
+static void on_retry(void *user, rh_client *client, const rh_retry *retry)
+{
+    struct connection *connection = user;
+    bool is_connection = strcmp(retry->what, "connection") == 0;
+    (void)client;
+    if (!connection->was_open || connection->is_quiet) return;
+    if (retry->tries == (is_connection ? 1 : 2)) (void)tell(connection, retry->what, retry->error, ", trying again");
+}
+
+static void on_state(void *user, rh_client *client, rh_client_state state, const rh_error *error)
+{
+    struct connection *connection = user;
+    rh_time now = rh_loop_now(connection->loop);
+    (void)client, (void)error;
+    if (connection->lost_at && state != RH_CLIENT_CONNECTING) {
+        connection->away += now - connection->lost_at;
+        connection->lost_at = 0;
+    }
+    if (state == RH_CLIENT_OPEN) connection->was_open = true;
+    if (state == RH_CLIENT_CONNECTING) connection->losses++, connection->lost_at = now;
+}
+
+rh_time rh_cli_away(const struct connection *connection)
+{
+    return connection->away + (connection->lost_at ? rh_loop_now(connection->loop) - connection->lost_at : 0);
 }
 
 static const char *environment(const char *name)
@@ -92,7 +126,7 @@ static int open_on(struct connection *connection, rh_loop *loop, const struct co
     static rh_log_level loud = RH_LOG_DEBUG, quiet = RH_LOG_ERROR;
     rh_client_opts client = { .size = sizeof client, .ca_file = opts->ca_file, .insecure = opts->insecure,
                               .application_id = "ringhub-cli", .operation_timeout_ms = opts->timeout_ms,
-                              .links = opts->links, .user = connection };
+                              .links = opts->links, .handler = { .on_retry = on_retry, .on_state = on_state }, .user = connection };
     if (opts->trace) client.handler.on_frame = print_frame;
     int code = find_way(connection, opts, &client);
     if (code != DONE) return code;
@@ -119,6 +153,72 @@ int rh_cli_open_beside(struct connection *connection, const struct connection *f
 {
     *connection = (struct connection){ .command = first->command, .is_guest = true };
     return open_on(connection, first->loop, opts);
+}
+
+/* A signal ends a wait of the loop only if it comes inside it. */
+static rh_time soon(const struct connection *connection, rh_time deadline)
+{
+    rh_time look = rh_time_after(rh_loop_now(connection->loop), RH_MS(100));
+    return look < deadline ? look : deadline;
+}
+
+static rh_time deadline_of(const struct connection *connection, uint32_t timeout_ms)
+{
+    return rh_time_after(rh_loop_now(connection->loop), RH_MS(timeout_ms ? timeout_ms : TIMEOUT_MS));
+}
+
+static rh_status own_error(rh_error *error, rh_status status)
+{
+    rh_error_set(error, status, NULL, status == RH_E_CANCELLED ? "interrupted" : rh_status_words(status));
+    return status;
+}
+
+static bool gives_up(const struct connection *connection)
+{
+    rh_time until = rh_time_after(connection->since, FAILING_MOST);
+    return rh_client_error(connection->client)->status != RH_OK && rh_loop_now(connection->loop) >= until;
+}
+
+static rh_status connect_until(struct connection *connection, rh_time deadline, rh_error *error)
+{
+    rh_client *client = connection->client;
+    connection->since = rh_loop_now(connection->loop);
+    rh_status status = rh_client_connect(client);
+    while (status == RH_OK && rh_client_state_of(client) < RH_CLIENT_OPEN && !gives_up(connection) && !rh_cli_interrupted() &&
+           rh_loop_now(connection->loop) < deadline)
+        status = rh_loop_turn(connection->loop, soon(connection, deadline));
+    if (status == RH_OK && rh_client_state_of(client) == RH_CLIENT_OPEN) return RH_OK;
+    if (rh_cli_interrupted()) return own_error(error, RH_E_CANCELLED);
+    if (status != RH_OK || rh_client_error(client)->status == RH_OK) return own_error(error, status ? status : RH_E_TIMEOUT);
+    *error = *rh_client_error(client);
+    return error->status;
+}
+
+rh_status rh_cli_connect(struct connection *connection, uint32_t timeout_ms, rh_error *error)
+{
+    return connect_until(connection, deadline_of(connection, timeout_ms), error);
+}
+
+static void on_hub(void *user, const rh_hub_properties *hub, const rh_error *error)
+{
+    struct connection *connection = user;
+    connection->answered = true;
+    if (hub) connection->hub = *hub;
+    else connection->error = *error;
+}
+
+rh_status rh_cli_hub(struct connection *connection, rh_hub_properties *out, uint32_t timeout_ms, rh_error *error)
+{
+    rh_time deadline = deadline_of(connection, timeout_ms);
+    rh_status status = connect_until(connection, deadline, error);
+    if (status != RH_OK) return status;
+    uint64_t left_ms = (deadline - rh_loop_now(connection->loop)) / RH_MS(1);
+    rh_client_hub_properties(connection->client, left_ms ? (uint32_t)left_ms : 1, on_hub, connection);
+    while (status == RH_OK && !connection->answered && !rh_cli_interrupted()) status = rh_loop_turn(connection->loop, soon(connection, RH_TIME_NEVER));
+    if (status != RH_OK || !connection->answered) return own_error(error, status ? status : RH_E_CANCELLED);
+    *error = connection->error;
+    *out = connection->hub;
+    return error->status;
 }
 
 void rh_cli_close(struct connection *connection)

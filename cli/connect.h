@@ -28,6 +28,16 @@ struct connection {
     char          *token; /* read from token_file; NULL: none */
     rh_credential  credential;
     bool           is_guest; /* the loop is another connection's */
+    bool           is_quiet; /* losses are counted only; otherwise a line on stderr tells of each */
+
+    rh_time  since;    /* when the first try to connect began */
+    bool     was_open; /* once */
+    uint64_t losses;   /* of the connection */
+    rh_time  lost_at;  /* 0: it is there */
+    rh_time  away;     /* all in all, while it was lost */
+    bool              answered; /* what rh_cli_hub() asked */
+    rh_hub_properties hub;
+    rh_error          error;
 };
 
 /* The options that every subcommand with a connection has, as getopt_long takes them. */
@@ -54,6 +64,18 @@ int rh_cli_open(struct connection *connection, const struct command *command, co
 
 /* The same on the loop of a connection that is open already; that one is closed last. */
 int rh_cli_open_beside(struct connection *connection, const struct connection *first, const struct connect_opts *opts);
+
+/*
+ * Connects. A way that fails is tried again for two seconds, for the service may just be starting; one that is silent has all of
+ * timeout_ms (0: a minute). RH_E_CANCELLED: interrupted.
+ */
+rh_status rh_cli_connect(struct connection *connection, uint32_t timeout_ms, rh_error *error);
+
+/* Connects and asks about the hub, in timeout_ms (0: a minute) for both; an interrupt ends it. out lives as long as the client. */
+rh_status rh_cli_hub(struct connection *connection, rh_hub_properties *out, uint32_t timeout_ms, rh_error *error);
+
+/* How long its connection was away, the time since a loss that still lasts included. */
+rh_time rh_cli_away(const struct connection *connection);
 
 /* Says goodbye within two seconds and frees all. */
 void rh_cli_close(struct connection *connection);

@@ -54,10 +54,10 @@ static int show(struct connection *connection, bool json)
 {
     rh_error error;
     rh_hub_properties hub;
-    if (rh_client_hub_properties_wait(connection->client, &hub, 0, &error) != RH_OK)
+    if (rh_cli_hub(connection, &hub, 0, &error) != RH_OK)
         return rh_cli_failed(connection, rh_client_hub(connection->client), &error);
     print_hub(&hub, json);
-    for (uint32_t i = 0; i < hub.partition_count; i++) {
+    for (uint32_t i = 0; i < hub.partition_count && !rh_cli_interrupted(); i++) {
         rh_partition_properties partition;
         if (rh_client_partition_properties_wait(connection->client, hub.partition_ids[i], &partition, 0, &error) != RH_OK)
             return rh_cli_failed(connection, hub.partition_ids[i], &error);
@@ -80,6 +80,7 @@ static int run(int argc, char **argv)
     if (optind < argc) return rh_command_misused(&rh_command_info, "'%s' is one word too many", argv[optind]);
 
     struct connection connection;
+    rh_cli_catch_interrupt();
     int code = rh_cli_open(&connection, &rh_command_info, &opts);
     if (code != DONE) return code;
     code = show(&connection, json);

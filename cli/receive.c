@@ -15,7 +15,7 @@ static const char usage[] =
     "      --from POSITION           earliest (default), latest, offset=X, sequence=N, time=T (2026-01-31T12:00:00Z or\n"
     "                                Unix milliseconds); an event that sits exactly there is included\n"
     "      --count N                 end after N events\n"
-    "      --timeout S               end after S seconds; a failure if --count was not reached\n"
+    "      --timeout S               end after S seconds, opening included; a failure if --count was not reached\n"
     "      --format FMT              %p partition, %s sequence number, %o offset, %t enqueued time, %k partition key,\n"
     "                                %b body, %m message id, %c content type, %n line end, %% percent, \\t tab;\n"
     "                                default %b; a line end follows each event\n"
@@ -33,7 +33,7 @@ struct receive_opts {
     const char *group, *partition, *format;
     rh_position position;
     uint64_t    count;   /* 0: no end */
-    rh_time     timeout; /* 0: none */
+    rh_time     timeout; /* for all of it; 0: none */
 };
 
 struct receiving {
@@ -88,11 +88,21 @@ static int open_consumer(struct receiving *r, const char *partition)
     return failed(r, partition, &error);
 }
 
+/* What is to be read; the time given to all of it bounds this too. */
+static rh_status find_partitions(struct receiving *r, rh_hub_properties *hub, rh_error *error)
+{
+    uint64_t ms = r->opts->timeout / RH_MS(1);
+    uint32_t timeout_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    if (r->opts->timeout && !timeout_ms) timeout_ms = 1;
+    if (r->opts->partition) return rh_cli_connect(&r->connection, timeout_ms, error);
+    return rh_cli_hub(&r->connection, hub, timeout_ms, error);
+}
+
 static int open_consumers(struct receiving *r)
 {
     rh_hub_properties hub = { .partition_count = 1, .partition_ids = &r->opts->partition };
     rh_error error;
-    if (!r->opts->partition && rh_client_hub_properties_wait(r->connection.client, &hub, 0, &error) != RH_OK)
+    if (find_partitions(r, &hub, &error) != RH_OK)
         return failed(r, rh_client_hub(r->connection.client), &error);
     r->consumers = calloc(hub.partition_count ? hub.partition_count : 1, sizeof *r->consumers);
     if (!r->consumers) return rh_command_failed(&rh_command_receive, "%s", rh_status_name(RH_E_MEMORY));
@@ -107,7 +117,7 @@ static int open_consumers(struct receiving *r)
 static int print_until_done(struct receiving *r)
 {
     rh_loop *loop = r->connection.loop;
-    rh_time deadline = r->opts->timeout ? rh_time_after(rh_loop_now(loop), r->opts->timeout) : RH_TIME_NEVER;
+    rh_time deadline = r->opts->timeout ? rh_time_after(r->connection.since, r->opts->timeout) : RH_TIME_NEVER;
     while (!is_complete(r) && !r->failed && !r->unwritable && !rh_cli_interrupted() && rh_loop_now(loop) < deadline) {
         uint64_t before = r->events;
         rh_status status = rh_loop_turn(loop, before ? RH_NOWAIT : deadline);

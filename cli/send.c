@@ -178,9 +178,17 @@ static int send_lines(struct sending *s)
 static int open_producer(struct sending *s)
 {
     rh_error error;
-    rh_status status = rh_producer_open_wait(s->connection.client, RH_PRODUCER_OPTS(.partition = s->opts->partition),
-                                             &s->producer, s->opts->timeout_ms, &error);
-    return status == RH_OK ? DONE : failed(s, &error);
+    rh_loop *loop = s->connection.loop;
+    rh_status status = rh_cli_connect(&s->connection, s->opts->timeout_ms, &error);
+    if (status != RH_OK) return failed(s, &error);
+    status = rh_producer_open(s->connection.client, RH_PRODUCER_OPTS(.partition = s->opts->partition), &s->producer);
+    while (status == RH_OK && !rh_producer_is_open(s->producer) && !rh_cli_interrupted()) {
+        error = *rh_producer_error(s->producer);
+        if (error.status != RH_OK) return failed(s, &error);
+        status = rh_loop_turn(loop, rh_time_after(rh_loop_now(loop), RH_MS(100)));
+    }
+    if (status == RH_OK && rh_cli_interrupted()) return failed_plainly(s, RH_E_CANCELLED, "interrupted");
+    return status == RH_OK ? DONE : failed_plainly(s, status, rh_status_words(status));
 }
 
 static int send_all(struct sending *s)
@@ -236,6 +244,7 @@ static int run(int argc, char **argv)
     struct sending sending = { .opts = &opts, .terminal = isatty(STDERR_FILENO) };
     rh_cli_catch_interrupt();
     rh_lines_init(&sending.lines, fd);
+    opts.connect.timeout_ms = opts.timeout_ms;
     code = rh_cli_open(&sending.connection, &rh_command_send, &opts.connect);
     if (code == DONE) {
         code = send_all(&sending);

@@ -51,7 +51,7 @@ static void go(rh_attachment *a)
 /* A token that the service took and does not believe any more is worth one new one. */
 static bool renews(rh_attachment *a, const rh_error *error)
 {
-    if (error->error_class != RH_CLASS_TOKEN || a->tokens > 0) return false;
+    if (error->error_class != RH_CLASS_TOKEN || a->tokens > 0 || !a->was_up) return false;
     a->tokens++;
     rh_grant_renew(a->grant);
     return true;
@@ -60,8 +60,7 @@ static bool renews(rh_attachment *a, const rh_error *error)
 static bool may_recover(rh_attachment *a)
 {
     bool alive = a->state == RH_ATTACHMENT_WAITING || a->state == RH_ATTACHMENT_ATTACHING || a->state == RH_ATTACHMENT_UP;
-    /* What never came up hears why at once, unless the connection went away under it. */
-    bool wanted = (a->was_up || a->client->lost) && !a->silent && !a->refused;
+    bool wanted = !a->silent && !a->refused;
     if (!alive || !wanted || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
     rh_error error;
     rh_story_read(&a->error, &error);
@@ -72,11 +71,12 @@ static void wait_again(rh_attachment *a)
 {
     rh_error error;
     rh_story_read(&a->error, &error);
-    rh_story_drop(&a->error, rh_client_allocator(a->client));
+    if (a->was_up) rh_story_drop(&a->error, rh_client_allocator(a->client));
+    else a->told = true;
     rh_time now = rh_loop_now(a->client->loop);
     a->state    = RH_ATTACHMENT_WAITING;
     a->ending   = false;
-    if (a->was_up) a->deadline = RH_TIME_NEVER;
+    a->deadline = a->was_up ? RH_TIME_NEVER : a->open_until;
     a->again    = rh_time_after(now, rh_retry_wait(a->client, a->grant->audience, ++a->tries, &error));
     if (a->state == RH_ATTACHMENT_WAITING) look_again(a, a->again); /* not closed by who was told */
 }
@@ -106,6 +106,7 @@ static void leave(rh_attachment *a)
 
 static void keep(rh_attachment *a, const rh_error *error)
 {
+    a->told = false;
     rh_story_keep(&a->error, rh_client_allocator(a->client), error);
 }
 
@@ -126,12 +127,19 @@ static void end(rh_attachment *a)
     leave(a);
 }
 
+/* One step may take as long as an operation, and the last one of an opening as long as is left. */
+static void bound(rh_attachment *a)
+{
+    a->deadline = rh_client_deadline(a->client, 0);
+    if (!a->was_up && a->open_until < a->deadline) a->deadline = a->open_until;
+}
+
 static void lose(rh_attachment *a)
 {
     rh_error error;
     rh_story_read(&a->error, &error);
-    a->state    = RH_ATTACHMENT_LOST;
-    a->deadline = rh_client_deadline(a->client, 0);
+    a->state = RH_ATTACHMENT_LOST;
+    bound(a);
     if (a->handler->on_lost) a->handler->on_lost(a->user, &error);
     if (a->state == RH_ATTACHMENT_LOST) leave(a); /* the handler may have closed it */
 }
@@ -172,7 +180,7 @@ static void attach(rh_attachment *a)
     if (status == RH_E_LIMIT && a->was_up && rh_loan_exchange(client, &a->loan)) status = begin(a);
     if (status == RH_OK) {
         a->state = RH_ATTACHMENT_ATTACHING;
-        if (a->was_up) a->deadline = rh_client_deadline(client, 0);
+        bound(a);
         set_timer(a, a->deadline);
         rh_client_wake(client);
     } else if (status == RH_AGAIN) {
@@ -194,17 +202,30 @@ static const char *waiting_for(const rh_attachment *a)
     return "$cbs did not answer within the time given to open ";
 }
 
+/* Why it is not open by now: what the last try of what it waits for ended with; otherwise it waits in silence. */
+static const rh_story *last_try(const rh_attachment *a)
+{
+    const rh_story *of_connection = &a->client->error, *of_token = &a->grant->last;
+    if (a->state != RH_ATTACHMENT_WAITING) return &a->error;
+    if (a->client->state != RH_CLIENT_OPEN && of_connection->status) return of_connection;
+    if (a->client->state == RH_CLIENT_OPEN && !a->grant->valid && of_token->status) return of_token;
+    return &a->error;
+}
+
 static void late(rh_attachment *a)
 {
-    rh_error error;
-    rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
+    rh_error        error;
+    bool            over  = !a->was_up && rh_loop_now(a->client->loop) >= a->open_until;
+    const rh_story *story = last_try(a);
+    if (over && story->status) rh_story_read(story, &error);
+    else rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
     keep(a, &error);
-    if (a->was_up) down(a);
-    else end(a); /* the time given to open it is over, whatever the reason */
+    if (over || a->state == RH_ATTACHMENT_CLOSING) end(a); /* its time is over, whatever the reason */
+    else down(a);
 }
 
 /* The old link is in the way of the new one for as long as its end is not answered. */
-static void give_up(rh_attachment *a)
+void rh_attachment_give_up(rh_attachment *a)
 {
     rh_error error;
     rh_error_own(&error, RH_E_PEER_SILENT, "the service did not answer the detach of ", a->grant->audience, NULL);
@@ -214,9 +235,11 @@ static void give_up(rh_attachment *a)
 
 static void step(rh_attachment *a, rh_time now)
 {
-    if (a->state == RH_ATTACHMENT_LOST && now >= a->deadline) give_up(a);
+    bool over = !a->was_up && now >= a->open_until;
+    if (a->state == RH_ATTACHMENT_LOST && over) end(a);
+    else if (a->state == RH_ATTACHMENT_LOST && now >= a->deadline) rh_attachment_give_up(a);
     else if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
-    else if (a->error.status != RH_OK || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
+    else if ((a->error.status != RH_OK && !a->told) || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
     else if (a->state == RH_ATTACHMENT_WAITING && now < a->again) look_again(a, a->again);
@@ -248,6 +271,7 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
     a->was_up = true;
     a->up_at  = rh_loop_now(a->client->loop);
     rh_timer_cancel(a->client->loop, &a->timer);
+    rh_story_drop(&a->error, rh_client_allocator(a->client));
     if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
 }
 
@@ -348,7 +372,8 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
     a->client       = client;
     a->handler      = handler;
     a->user         = user;
-    a->deadline     = deadline ? deadline : rh_client_deadline(client, 0);
+    a->open_until   = deadline ? deadline : rh_client_deadline(client, 0);
+    a->deadline     = a->open_until;
     a->state        = RH_ATTACHMENT_WAITING;
     a->timer.fn     = on_timer;
     a->timer.user   = a;
@@ -365,6 +390,7 @@ rh_status rh_attachment_open(rh_client *client, rh_attachment *a, const char *pa
         memset(a, 0, sizeof *a);
         return status;
     }
+    rh_client_allow(client, a->open_until);
     poke(a);
     return RH_OK;
 }

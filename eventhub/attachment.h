@@ -52,13 +52,15 @@ struct rh_attachment {
     bool                         silent; /* abandoned: neither on_down nor deliveries */
     bool                         ending; /* our end was sent */
     bool                         parked; /* waiting for its owner, too */
-    bool                         was_up; /* once: from then on it recovers, and has no deadline of its own */
+    bool                         was_up; /* once: from then on it recovers however long that takes */
+    bool                         told;   /* error is only why the last try to open it failed, and another one follows */
     bool                         refused; /* its token was, for good */
     uint32_t                     tries;  /* since it was of use */
     uint32_t                     tokens; /* asked for because the service ended it, since it was of use */
     rh_time                      up_at;
     rh_time                      again;  /* not attached before */
-    rh_time                      deadline;
+    rh_time                      open_until; /* it must have been up once */
+    rh_time                      deadline;   /* of this step */
     rh_timer                     timer; /* the deadline, or at once when there is something to do */
     rh_story                     error; /* what on_down will tell */
 };

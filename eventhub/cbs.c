@@ -4,9 +4,6 @@
 
 #include <openssl/crypto.h>
 
-/* A renewal that failed for a passing reason is tried again after 1, 2, 4.. seconds, at most this. */
-#define RENEW_AGAIN_MAX_MS 30000
-
 /* A credential that hands out tokens already expired must not make the loop spin. */
 #define RENEW_SOONEST_MS 500
 
@@ -77,12 +74,12 @@ static void refuse(rh_grant *grant, const rh_error *error)
     rh_inquiries_refused(grant->client, grant, error);
 }
 
-/* Somebody was up with it once, and waits to be again. */
+/* Somebody waits for it, and has time. */
 static bool is_missed(const rh_grant *grant)
 {
     for (const rh_attachment *a = grant->client->attachments; a; a = a->next)
-        if (a->grant == grant && a->was_up && a->state < RH_ATTACHMENT_CLOSING) return true;
-    return false;
+        if (a->grant == grant && a->state < RH_ATTACHMENT_CLOSING) return true;
+    return grant == grant->client->management_grant && rh_inquiries_wait(grant->client);
 }
 
 static bool may_try_again(const rh_grant *grant, const rh_error *error)
@@ -90,10 +87,14 @@ static bool may_try_again(const rh_grant *grant, const rh_error *error)
     return rh_retry_passes(error) && is_missed(grant) && rh_retry_may(grant->client, grant->failures);
 }
 
+/* After a wait, but not beyond the end of the token that is still good. */
 static void try_again(rh_grant *grant, const rh_error *error)
 {
-    grant->valid = false;
-    wake_in(grant, (int64_t)(rh_retry_wait(grant->client, grant->audience, ++grant->failures, error) / RH_MS(1)));
+    rh_error why = *error;
+    rh_story_keep(&grant->last, rh_client_allocator(grant->client), &why);
+    int64_t wait = (int64_t)(rh_retry_wait(grant->client, grant->audience, ++grant->failures, &why) / RH_MS(1));
+    if (grant->valid && grant->expires_unix_ms && wait > left_ms(grant)) wait = left_ms(grant);
+    wake_in(grant, wait);
 }
 
 /* While the old token lives a passing failure harms nobody; anything else is told at once, without exhausting retries. */
@@ -103,23 +104,10 @@ static void failed(rh_grant *grant, const rh_error *error)
         grant->valid = false;
         return;
     }
-    bool lives = grant->valid && !(grant->expires_unix_ms && left_ms(grant) <= 0);
-    if (!lives && may_try_again(grant, error)) {
-        try_again(grant, error);
-        return;
-    }
-    if (!lives || !rh_retry_passes(error)) {
-        refuse(grant, error);
-        return;
-    }
-    int64_t again = 1000 << (grant->failures < 5 ? grant->failures : 5);
-    if (again > RENEW_AGAIN_MAX_MS) again = RENEW_AGAIN_MAX_MS;
-    if (error->retry_after_ms > again) again = error->retry_after_ms;
-    if (grant->expires_unix_ms && again > left_ms(grant)) again = left_ms(grant);
-    grant->failures++;
-    rh_story_keep(&grant->last, rh_client_allocator(grant->client), error);
-    wake_in(grant, again);
-    rh_client_log(grant->client, RH_LOG_WARNING, "token.renewal", rh_status_name(error->status), ": the old token lives on: ", error->description);
+    if (grant->expires_unix_ms && left_ms(grant) <= 0) grant->valid = false;
+    bool again = grant->valid ? rh_retry_passes(error) : may_try_again(grant, error);
+    if (again) try_again(grant, error);
+    else refuse(grant, error);
 }
 
 static void tell_expiring(rh_grant *grant)
@@ -137,6 +125,7 @@ static void expired(rh_grant *grant)
     rh_error error;
     rh_story_read(&grant->last, &error);
     if (grant->failures == 0) rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
+    grant->valid = false;
     if (may_try_again(grant, &error)) try_again(grant, &error);
     else refuse(grant, &error);
 }

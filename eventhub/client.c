@@ -279,8 +279,10 @@ static rh_status wait_for(rh_client *client, rh_client_state state, rh_time dead
 rh_status rh_client_connect_wait(rh_client *client, uint32_t timeout_ms, rh_error *error)
 {
     if (rh_loop_in_callback(client->loop)) return refuse(error, RH_E_REENTRANT, rh_status_words(RH_E_REENTRANT));
-    rh_status status = rh_client_connect(client);
-    if (status == RH_OK) status = wait_for(client, RH_CLIENT_OPEN, rh_client_deadline(client, timeout_ms));
+    rh_time   deadline = rh_client_deadline(client, timeout_ms);
+    rh_status status   = rh_client_connect(client);
+    rh_client_allow(client, deadline);
+    if (status == RH_OK) status = wait_for(client, RH_CLIENT_OPEN, deadline);
     if (status == RH_E_CANCELLED) return refuse(error, status, "the client was destroyed meanwhile");
     if (status == RH_OK && client->state == RH_CLIENT_OPEN) return RH_OK;
     if (client->state >= RH_CLIENT_CLOSING) {
@@ -289,7 +291,9 @@ rh_status rh_client_connect_wait(rh_client *client, uint32_t timeout_ms, rh_erro
         if (error) *error = why;
         return why.status;
     }
-    if (error) rh_error_own(error, status, "no connection in time to ", client->settings.dial_host, NULL);
+    if (client->error.status && status == RH_E_TIMEOUT) status = client->error.status; /* of the last try */
+    if (error && client->error.status) rh_story_read(&client->error, error);
+    else if (error) rh_error_own(error, status, "no connection in time to ", client->settings.dial_host, NULL);
     return status;
 }
 

@@ -83,6 +83,9 @@ void rh_attachment_close(rh_attachment *attachment, rh_time deadline);
 /** As close for an owner who will hear nothing more: no callback but on_outcome and on_gone. The link is still detached politely. */
 void rh_attachment_abandon(rh_attachment *attachment);
 
+/** Its end is not answered: the connection is taken for lost, so that there can be a new one. From the loop only. */
+void rh_attachment_give_up(rh_attachment *attachment);
+
 /** Nothing is held: the memory is the owner's (never opened, refused at open, or after on_gone). */
 bool rh_attachment_is_gone(const rh_attachment *attachment);
 

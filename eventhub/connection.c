@@ -89,6 +89,12 @@ static void conclude(rh_client *client)
     if (closed && !client->destroyed) closed(client->closed_user, client, client->error.status ? rh_story_error(&client->error) : NULL);
 }
 
+/* What was open once finds back however long it takes; an opening has its time. */
+static bool in_time(const rh_client *client)
+{
+    return client->was_open || rh_loop_now(client->loop) < client->open_until;
+}
+
 static void close_now(rh_client *client)
 {
     rh_error closed;
@@ -100,19 +106,23 @@ static void close_now(rh_client *client)
     else if (!opened) rh_client_cut(client);
 }
 
+static void lose_or_end(rh_client *client, const rh_error *story);
+
+/* Of a try: the pipe's end brings the next one. Of the whole opening: it ends for the reason that the last try had. */
 static void late(rh_client *client)
 {
     rh_error error;
     client->deadline = RH_TIME_NEVER;
     if (client->state == RH_CLIENT_CONNECTING) {
         own_error(client, &error, RH_E_TIMEOUT, "no connection in time to ");
-        if (client->lost) keep(client, &error); /* the pipe's end brings the next try */
-        else rh_client_end(client, &error);
+        if (client->error.status && !in_time(client)) rh_story_read(&client->error, &error);
+        lose_or_end(client, &error);
     } else if (client->error.status == RH_OK) {
         own_error(client, &error, RH_E_TIMEOUT, "the close was not answered in time by ");
         keep(client, &error);
     }
-    rh_client_cut(client);
+    if (client->pipe) rh_client_cut(client);
+    else if (client->state == RH_CLIENT_CLOSING) conclude(client);
 }
 
 /*
@@ -144,7 +154,7 @@ static void slow_down(rh_client *client, const char *words)
 
 static bool may_recover(const rh_client *client, const rh_error *story)
 {
-    return client->was_open && rh_retry_passes(story) && rh_retry_may(client, client->tries);
+    return in_time(client) && rh_retry_passes(story) && rh_retry_may(client, client->tries);
 }
 
 /* A service that closes what nobody used, or goes for maintenance, is in its right: client.retry or client.idle tell of it. */
@@ -159,10 +169,9 @@ static void lose(rh_client *client, const rh_error *story)
     client->lost   = true;
     keep(client, &error);
     if (!is_ordinary(&error)) rh_client_log(client, RH_LOG_WARNING, "client.lost", rh_status_name(error.status), ": ", error.description);
-    rh_client_set_state(client, RH_CLIENT_CONNECTING);
+    if (client->state != RH_CLIENT_CONNECTING) rh_client_set_state(client, RH_CLIENT_CONNECTING);
     rh_grants_lost(client);
     rh_attachments_lose(client, &error);
-    rh_inquiries_end(client, &error);
     if (!rh_engine_is_closed(client->engine)) (void)rh_engine_close(client->engine, NULL, NULL);
     rh_client_wake(client);
 }
@@ -179,7 +188,8 @@ static void lose_or_end(rh_client *client, const rh_error *story)
 
 static void plan_dial(rh_client *client, const rh_error *story)
 {
-    client->deadline = client->patience = RH_TIME_NEVER;
+    client->deadline = client->was_open ? RH_TIME_NEVER : client->open_until;
+    client->patience = RH_TIME_NEVER;
     client->redial   = rh_time_after(rh_loop_now(client->loop), rh_retry_wait(client, "connection", ++client->tries, story));
 }
 
@@ -206,11 +216,17 @@ static void not_dialed(rh_client *client)
     else conclude(client);
 }
 
-static void redial(rh_client *client, rh_time now)
+static void set_deadline(rh_client *client)
 {
-    rh_time limit    = rh_client_deadline(client, 0), soonest = rh_time_after(now, CONNECT_TIME);
-    client->redial   = RH_TIME_NEVER;
+    rh_time limit    = client->was_open ? rh_client_deadline(client, 0) : client->open_until;
+    rh_time soonest  = rh_time_after(rh_loop_now(client->loop), CONNECT_TIME);
     client->deadline = limit < soonest ? limit : soonest;
+}
+
+static void redial(rh_client *client)
+{
+    client->redial = RH_TIME_NEVER;
+    set_deadline(client);
     rh_grants_ask(client);
     if (dial(client) != RH_OK) not_dialed(client);
 }
@@ -222,7 +238,7 @@ static void on_timer(void *user, rh_time now)
     if (client->closing) {
         close_now(client);
     } else if (now >= client->redial) {
-        redial(client, now);
+        redial(client);
     } else if (now >= client->deadline) {
         late(client);
     } else if (now >= client->patience) {
@@ -262,7 +278,8 @@ static void on_close(void *user, rh_engine *engine, const rh_error *error)
     rh_client *client = user;
     rh_error   story  = *error;
     (void)engine;
-    if (client->again) return;
+    /* The reason of a pipe that is gone is known, and the engine adds nothing to it. */
+    if (client->again || (client->lost && !client->pipe)) return;
     if (may_be_haste(client, story.status)) {
         slow_down(client, story.description);
         return;
@@ -524,10 +541,17 @@ static rh_status dial(rh_client *client)
 
 rh_status rh_client_dial(rh_client *client)
 {
-    client->deadline = rh_client_deadline(client, 0);
+    client->open_until = rh_client_deadline(client, 0);
+    rh_story_drop(&client->error, rh_client_allocator(client)); /* of the connection before a rest */
+    set_deadline(client);
     rh_status status = dial(client);
     if (status) client->state = client->was_open ? RH_CLIENT_IDLE : RH_CLIENT_CLOSED;
     return status;
+}
+
+void rh_client_allow(rh_client *client, rh_time deadline)
+{
+    if (!client->was_open && deadline > client->open_until) client->open_until = deadline;
 }
 
 void rh_client_end(rh_client *client, const rh_error *error)

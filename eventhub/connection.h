@@ -36,35 +36,37 @@ struct rh_client {
     size_t             texts_n;
 
     uint32_t       idle_time_out_ms;
-    bool           pipelines; /* tells the peer everything at once */
     uint16_t       last_byte; /* of the largest frame: two bytes hold that, and not its size */
     void          *arena;
     size_t         arena_n;
     rh_engine     *engine; /* NULL: never connected */
     rh_loan       *loans;  /* its sessions, links and deliveries */
-    bool           spare_loans;
     void          *room;   /* of the loop, while the engine writes frames there */
     size_t         room_n;
-    bool           room_failed;
     rh_pipe       *pipe;   /* NULL: none, or gone */
-    bool           pipe_up;
     rh_timer       timer;    /* the engine's deadline or one of the next two */
-    rh_time        deadline; /* of connecting, or of closing */
+    rh_time        deadline; /* of a try to connect, or of closing */
     rh_time        patience; /* with a peer that was told everything at once */
-    bool           again;    /* it did not take that: dial once more when the pipe is down */
     rh_story       error;    /* why it ended, or was lost the last time; RH_OK: not, or because we closed */
     rh_retry_opts  retry;
-    bool           opened;   /* this connection was, as far as it came */
-    bool           was_open; /* once: from then on it recovers */
-    bool           lost;     /* from the loss of a connection until the next one is open */
-    uint32_t       tries;    /* to connect, since something was of use */
+    uint32_t       tries;      /* to connect, since something was of use */
+    rh_time        open_until; /* it must have been open once */
     rh_time        open_at;
-    rh_time        redial;   /* RH_TIME_NEVER: not waiting to */
+    rh_time        redial;     /* RH_TIME_NEVER: not waiting to */
 
-    bool               closing; /* rh_client_close() was called; the loop has to act on it */
-    bool               destroyed;
-    bool               waiting; /* a call further down the stack turns the loop and looks again: not to be freed */
-    unsigned           busy; /* callbacks of the loop that are running: nothing may be freed */
+    bool spare_loans;
+    bool room_failed;
+    bool pipe_up;
+    bool pipelines; /* tells the peer everything at once */
+    bool again;     /* it did not take that: dial once more when the pipe is down */
+    bool opened;    /* this connection was, as far as it came */
+    bool was_open;  /* once: from then on it recovers however long that takes */
+    bool lost;      /* from the loss of a connection, or of a try at the first, until the next one is open */
+    bool closing;   /* rh_client_close() was called; the loop has to act on it */
+    bool destroyed;
+    bool waiting;   /* a call further down the stack turns the loop and looks again: not to be freed */
+
+    unsigned            busy; /* callbacks of the loop that are running: nothing may be freed */
     rh_client_closed_fn closed;
     void               *closed_user;
 
@@ -84,6 +86,9 @@ void rh_client_init(rh_client *client);
 
 /** Dials. The state becomes CONNECTING, or CLOSED with the error when not even that is possible. */
 RH_NODISCARD rh_status rh_client_dial(rh_client *client);
+
+/** The first opening of it may take until then, if that is later than what was allowed before. */
+void rh_client_allow(rh_client *client, rh_time deadline);
 
 /** Ends everything on the connection with error, closes politely if it can. From the loop only. */
 void rh_client_end(rh_client *client, const rh_error *error);
@@ -138,5 +143,7 @@ void rh_attachments_release(rh_client *client);                             /* t
 void rh_inquiries_poke(rh_client *client);
 void rh_inquiries_refused(rh_client *client, const rh_grant *grant, const rh_error *error);
 void rh_inquiries_end(rh_client *client, const rh_error *error); /* from the loop only */
+bool rh_inquiries_wait(const rh_client *client);                   /* for their token, among other things */
+void rh_inquiries_forget(rh_client *client, const void *user);     /* whoever asked for this user hears nothing */
 
 #endif

@@ -136,8 +136,10 @@ static void on_down(void *user, const rh_error *error)
 {
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
-    bool again = consumer->rewinding && error->status == RH_OK && consumer->state == RH_CONSUMER_OPEN;
+    bool late  = error->status == RH_E_TIMEOUT;
+    bool again = consumer->rewinding && (error->status == RH_OK || late) && consumer->state == RH_CONSUMER_OPEN;
     if (!again) end(consumer, error);
+    else if (late) rh_attachment_give_up(&consumer->attachment);
     rh_consumer_leave(consumer);
 }
 

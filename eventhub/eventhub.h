@@ -63,22 +63,27 @@ typedef enum rh_token_type {
 RH_API void rh_token_answer(rh_token_request *request, rh_slice token, rh_token_type type, int64_t expires_unix_ms);
 
 /**
- * No token. transient: asked again while the old token lives, and for who was up with one before; otherwise what waits for it fails
- * with RH_E_CREDENTIAL.
+ * No token. transient: asked again while the old token lives, and for as long as somebody waits for one; otherwise what waits for it
+ * fails with RH_E_CREDENTIAL.
  */
 RH_API void rh_token_fail(rh_token_request *request, bool transient, const char *words);
 
 /* -- client ------------------------------------------------------------------------------------ */
 
 /**
- * A client that was open once finds its way back: a connection, session or link that ends for a reason that may pass (class
- * TRANSIENT, REATTACH or RECONNECT, and once each time a token that was refused) is made anew, the smallest dead thing only. Sends without outcome
- * wait for their link and go out again in order, consumers read on behind the last event they were given. The wait before try n is drawn
- * between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the service asked for. What was
- * back for ten seconds, or brought an event through, is counted from one when it is lost again.
+ * What ends for a reason that may pass (class TRANSIENT, REATTACH or RECONNECT, and once each time a token that was refused) is tried
+ * again, the smallest dead thing only.
+ *
+ *   to open    a connection, a token, a link, a question to $management: until its deadline, and then it ends with what the last try
+ *              met, RH_E_TIMEOUT if that was silence. Every other reason ends it at once.
+ *   was open   for as long as it takes. Sends without outcome wait for their link and go out again in order, consumers read on
+ *              behind the last event they were given.
+ *
+ * The wait before try n is drawn between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the
+ * service asked for. What was back for ten seconds, or brought an event through, is counted from one when it is lost again.
  */
 typedef struct rh_retry_opts {
-    bool     off;          /* what is lost is over, and told */
+    bool     off;          /* what is lost or fails is over, and told; a token that can be renewed still is, while the old one lives */
     uint32_t delay_ms;     /* 200 */
     uint32_t max_delay_ms; /* 30000 */
     uint32_t tries;        /* in a row, and then it is over; default: as many as it takes */
@@ -86,8 +91,8 @@ typedef struct rh_retry_opts {
 
 /** Told before each wait; lent for the call. */
 typedef struct rh_retry {
-    const char     *what;  /* "connection", or the audience of a link, token or send: "sb://HOST/hub/Partitions/0" */
-    uint32_t        tries; /* of the same thing in a row; 1: the first */
+    const char     *what;  /* "connection", or the audience of a link, token, send or question: "sb://HOST/hub/Partitions/0" */
+    uint32_t        tries; /* of the same thing in a row that failed; 1: the first */
     uint64_t        wait_ns;
     const rh_error *error; /* what happened */
 } rh_retry;
@@ -107,7 +112,7 @@ typedef struct rh_client_handler {
     void (*on_state)(void *user, rh_client *client, rh_client_state state, const rh_error *error);
     /** A token that cannot be renewed (a signature in the connection string) ends at expires_unix_ms: told in advance, once. */
     void (*on_expiring)(void *user, rh_client *client, int64_t expires_unix_ms);
-    /** Something was lost, or refused by a service that is busy, and will be tried again. */
+    /** Something was lost, could not be opened or was refused by a service that is busy, and will be tried again. */
     void (*on_retry)(void *user, rh_client *client, const rh_retry *retry);
     /** Frame trace: one line a frame, "transfer(handle=0, ..) 1024 B", without payloads and secrets. Costs its printing. */
     void (*on_frame)(void *user, rh_client *client, bool outgoing, uint16_t channel, const char *text);
@@ -162,10 +167,13 @@ typedef struct rh_client_opts {
  */
 RH_API RH_NODISCARD rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client **out, rh_error *error);
 
-/** Starts connecting; on_state tells. RH_E_STATE when it is closed. Needed only to be early: open does it too. */
+/**
+ * Starts connecting; on_state tells. RH_E_STATE when it is closed. Needed only to be early: open does it too. It has operation_timeout_ms,
+ * or as long as the opening or question with the latest deadline; a client that was not open by then is closed.
+ */
 RH_API RH_NODISCARD rh_status rh_client_connect(rh_client *client);
 
-/** Connects and turns the loop until open or failed. timeout_ms 0: operation_timeout_ms. */
+/** Connects and turns the loop until open or failed. timeout_ms 0: operation_timeout_ms. The client goes on after a shorter time. */
 RH_API RH_NODISCARD rh_status rh_client_connect_wait(rh_client *client, uint32_t timeout_ms, rh_error *error);
 
 typedef void (*rh_client_closed_fn)(void *user, rh_client *client, const rh_error *error);
@@ -218,19 +226,19 @@ typedef struct rh_partition_properties {
     bool    is_empty;
 } rh_partition_properties;
 
-/** Exactly once: properties with RH_OK, otherwise NULL with the error. Both lent for the call. */
+/**
+ * Exactly once: properties with RH_OK, otherwise NULL with the error. Both lent for the call; what a hub's pointers show lives in the
+ * client until the next answer about the hub, or until the client is destroyed.
+ */
 typedef void (*rh_hub_properties_fn)(void *user, const rh_hub_properties *properties, const rh_error *error);
 typedef void (*rh_partition_properties_fn)(void *user, const rh_partition_properties *properties, const rh_error *error);
 
-/** Asks the service about the hub. timeout_ms 0: operation_timeout_ms. */
+/** Asks the service about the hub; asked again when the question or its answer was lost. timeout_ms 0: operation_timeout_ms. */
 RH_API void rh_client_hub_properties(rh_client *client, uint32_t timeout_ms, rh_hub_properties_fn done, void *user);
 RH_API void rh_client_partition_properties(rh_client *client, const char *partition, uint32_t timeout_ms,
                                            rh_partition_properties_fn done, void *user);
 
-/**
- * The same, turning the loop until the answer. What out's pointers show lives in the client until the next
- * answer about the hub, or until the client is destroyed.
- */
+/** The same, turning the loop until the answer. */
 RH_API RH_NODISCARD rh_status rh_client_hub_properties_wait(rh_client *client, rh_hub_properties *out,
                                                             uint32_t timeout_ms, rh_error *error);
 RH_API RH_NODISCARD rh_status rh_client_partition_properties_wait(rh_client *client, const char *partition,

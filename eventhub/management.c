@@ -1,6 +1,7 @@
 #include "eventhub/management.h"
 
 #include "eventhub/properties.h"
+#include "eventhub/retry.h"
 
 #include <openssl/crypto.h>
 
@@ -19,6 +20,17 @@ static rh_inquiry *of_request(rh_token_request *request)
     return (rh_inquiry *)(void *)((char *)request - offsetof(rh_inquiry, request));
 }
 
+/* The question, and the token in it. */
+static void wipe(rh_inquiry *q)
+{
+    const rh_allocator *allocator = rh_client_allocator(q->client);
+    q->has_token = false;
+    if (!q->bytes) return;
+    OPENSSL_cleanse(q->bytes, q->bytes_n);
+    allocator->free(allocator->user, q->bytes, q->bytes_n);
+    q->bytes = NULL;
+}
+
 static void free_inquiry(rh_inquiry *q)
 {
     const rh_allocator *allocator = rh_client_allocator(q->client);
@@ -27,10 +39,7 @@ static void free_inquiry(rh_inquiry *q)
     if (q->next) q->next->prev = q->prev;
     rh_timer_cancel(q->client->loop, &q->timer);
     rh_credential_cancel(&q->request);
-    if (q->bytes) {
-        OPENSSL_cleanse(q->bytes, q->bytes_n);
-        allocator->free(allocator->user, q->bytes, q->bytes_n);
-    }
+    wipe(q);
     allocator->free(allocator->user, q, sizeof *q);
 }
 
@@ -53,6 +62,30 @@ static void fail(rh_inquiry *q, const rh_error *error)
 {
     q->error = *error;
     tell(q, NULL, &q->error);
+}
+
+/* A question changes nothing: asked twice it is answered twice. */
+static bool may_ask_again(const rh_inquiry *q)
+{
+    const rh_client *client = q->client;
+    if (q->done || q->refused || client->state >= RH_CLIENT_CLOSING || rh_loop_now(client->loop) >= q->deadline) return false;
+    return rh_retry_passes(&q->error) && rh_retry_may(client, q->tries);
+}
+
+/* This try failed, for the reason in q->error. */
+static void failed(rh_inquiry *q)
+{
+    rh_client *client = q->client;
+    rh_time    now    = rh_loop_now(client->loop);
+    if (!may_ask_again(q)) {
+        tell(q, NULL, &q->error);
+        return;
+    }
+    q->told = true;
+    /* A connection that was lost waits for itself. */
+    const char *what = client->management_grant ? client->management_grant->audience : client->management.node;
+    q->again = client->lost ? now : rh_time_after(now, rh_retry_wait(client, what, ++q->tries, &q->error));
+    rh_timer_set(client->loop, &q->timer, q->calling ? q->deadline : now);
 }
 
 /* -- the answer ---------------------------------------------------------------------------------- */
@@ -81,13 +114,15 @@ static void tell_hub(rh_inquiry *q, rh_slice map)
 static void on_answer(rh_call *call, const rh_answer *answer, const rh_error *error)
 {
     rh_inquiry *q = of_call(call);
+    if (q->done) return;
     if (error) {
-        fail(q, error);
+        q->error = *error;
+        failed(q);
     } else if (answer->code < 200 || answer->code > 299) {
         rh_error_of_code(&q->error, answer->code, answer->condition, answer->description);
         /* Some services answer 500 or 400 and say it in words only. */
-        if (strstr(q->error.description, "status-code: 404")) q->error.status = RH_E_NOT_FOUND;
-        tell(q, NULL, &q->error);
+        if (strstr(q->error.description, "status-code: 404")) q->error.status = RH_E_NOT_FOUND, q->error.error_class = RH_CLASS_TERMINAL;
+        failed(q);
     } else if (q->about_partition) {
         tell_partition(q, answer->message.body);
     } else {
@@ -99,7 +134,9 @@ static void on_idle(rh_call *call)
 {
     rh_inquiry *q = of_call(call);
     q->calling    = false;
+    wipe(q);
     if (q->done) free_inquiry(q);
+    else rh_client_poke(q->client, &q->timer);
 }
 
 /* -- the question -------------------------------------------------------------------------------- */
@@ -120,6 +157,7 @@ static void on_token(rh_token_request *request, rh_slice token, rh_token_type ty
     q->bytes   = allocator->alloc(allocator->user, q->bytes_n);
     if (!q->bytes) {
         rh_error_own(&q->error, RH_E_MEMORY, "no memory for a question to $management", NULL, NULL);
+        q->told = false;
     } else {
         rh_enc e = rh_enc_of(q->bytes, q->bytes_n);
         rh_enc_descriptor(&e, RH_CODE_APPLICATION_PROPERTIES);
@@ -143,6 +181,7 @@ static void on_fail(rh_token_request *request, bool transient, const char *words
     rh_inquiry *q = of_request(request);
     rh_error_own(&q->error, RH_E_CREDENTIAL, words, " (token for a question to $management)", NULL);
     q->error.error_class = transient ? RH_CLASS_TRANSIENT : RH_CLASS_TERMINAL;
+    q->told              = false;
     rh_client_poke(q->client, &q->timer);
 }
 
@@ -162,24 +201,16 @@ static void send(rh_inquiry *q)
     rh_exchange_start(&q->client->management, &q->call, q->deadline);
 }
 
+/* Its time is over: why the last try of what it waits for failed, if there was one. */
 static void late(rh_inquiry *q)
 {
-    bool connected = q->client->state == RH_CLIENT_OPEN;
-    rh_error_own(&q->error, RH_E_TIMEOUT, connected ? "$cbs did not answer in time" : "no connection in time", " for a question to $management", NULL);
+    const rh_client *client    = q->client;
+    bool             connected = client->state == RH_CLIENT_OPEN;
+    const rh_grant  *grant     = client->management_grant;
+    if (!connected && client->error.status) rh_story_read(&client->error, &q->error);
+    else if (connected && grant && !grant->valid && grant->last.status) rh_story_read(&grant->last, &q->error);
+    else if (!q->told) rh_error_own(&q->error, RH_E_TIMEOUT, connected ? "$cbs did not answer in time" : "no connection in time", " for a question to $management", NULL);
     tell(q, NULL, &q->error);
-}
-
-static void on_timer(void *user, rh_time now)
-{
-    rh_inquiry *q      = user;
-    rh_client  *client = q->client;
-    rh_client_enter(client);
-    const rh_grant *grant = client->management_grant;
-    if (q->error.status) tell(q, NULL, &q->error);
-    else if (now >= q->deadline) late(q);
-    else if (!q->calling && q->has_token && client->state == RH_CLIENT_OPEN && grant && grant->valid) send(q);
-    else rh_timer_set(client->loop, &q->timer, q->deadline);
-    rh_client_leave(client);
 }
 
 static rh_status authorise(rh_client *client)
@@ -198,6 +229,56 @@ static rh_status authorise(rh_client *client)
     return RH_OK;
 }
 
+/* "sb://HOST/HUB": what the official client signs the question itself for. */
+static void ask_token(rh_inquiry *q)
+{
+    const rh_client_settings *settings = &q->client->settings;
+    char                      audience[RH_HUB_NAME_MAX + 300];
+    size_t                    n = 5, host = strlen(settings->authority);
+    memcpy(audience, "sb://", n);
+    memcpy(audience + n, settings->authority, host);
+    n += host;
+    audience[n++] = '/';
+    memcpy(audience + n, settings->hub, strlen(settings->hub) + 1);
+    rh_credential_ask(&q->request, audience);
+}
+
+/* What it takes to ask: the right to, which may have been lost meanwhile, and a token to show. */
+static void ask(rh_inquiry *q)
+{
+    rh_status status = authorise(q->client);
+    if (status) rh_error_own(&q->error, status, "cannot ask $management: ", rh_status_words(status), NULL), q->told = false;
+    else ask_token(q);
+    if (status) rh_client_poke(q->client, &q->timer);
+}
+
+static void step(rh_inquiry *q, rh_time now)
+{
+    rh_client *client = q->client;
+    bool       ready  = !q->calling && now >= q->again;
+    if (q->error.status && !q->told) {
+        failed(q);
+        return;
+    }
+    if (now >= q->deadline) {
+        late(q);
+        return;
+    }
+    if (ready && !q->has_token) ask(q);
+    const rh_grant *grant = client->management_grant;
+    if (ready && q->has_token && client->state == RH_CLIENT_OPEN && grant && grant->valid) send(q);
+    else if (!q->error.status || q->told) rh_timer_set(client->loop, &q->timer, q->again > now && q->again < q->deadline ? q->again : q->deadline);
+}
+
+static void on_timer(void *user, rh_time now)
+{
+    rh_inquiry *q      = user;
+    rh_client  *client = q->client;
+    rh_client_enter(client);
+    step(q, now);
+    rh_client_leave(client);
+}
+
 static rh_status connect(rh_client *client, rh_error *error)
 {
     rh_status status = RH_OK;
@@ -206,7 +287,6 @@ static rh_status connect(rh_client *client, rh_error *error)
         return error->status;
     }
     if (client->state == RH_CLIENT_IDLE) status = rh_client_connect(client);
-    if (status == RH_OK) status = authorise(client);
     if (status) rh_error_own(error, status, "cannot ask $management: ", rh_status_words(status), NULL);
     return status;
 }
@@ -239,24 +319,10 @@ static rh_inquiry *make(rh_client *client, const char *partition, uint32_t timeo
     return q;
 }
 
-/* "sb://HOST/HUB": what the official client signs the question itself for. */
-static void ask_token(rh_inquiry *q)
-{
-    const rh_client_settings *settings = &q->client->settings;
-    char                      audience[RH_HUB_NAME_MAX + 300];
-    size_t                    n = 5, host = strlen(settings->authority);
-    memcpy(audience, "sb://", n);
-    memcpy(audience + n, settings->authority, host);
-    n += host;
-    audience[n++] = '/';
-    memcpy(audience + n, settings->hub, strlen(settings->hub) + 1);
-    rh_credential_ask(&q->request, audience);
-}
-
 static void start(rh_inquiry *q)
 {
-    if (q->error.status == RH_OK) (void)connect(q->client, &q->error);
-    if (q->error.status == RH_OK) ask_token(q);
+    if (q->error.status == RH_OK && connect(q->client, &q->error) == RH_OK) rh_client_allow(q->client, q->deadline);
+    if (q->error.status == RH_OK) ask(q);
     rh_client_poke(q->client, &q->timer);
 }
 
@@ -323,20 +389,13 @@ static void partition_came(void *user, const rh_partition_properties *properties
     if (error) w->error = *error;
 }
 
-/* The loop is broken and w about to vanish: whoever would tell it must not. */
-static void forget(rh_client *client, const waiting *w)
-{
-    for (rh_inquiry *q = client->inquiries; q; q = q->next)
-        if (q->user == w) q->done = true;
-}
-
 static rh_status finish(rh_client *client, waiting *w, rh_error *error)
 {
     /* The inquiry ends itself at its deadline, so this wait ends with it and nothing points to w afterwards. */
     rh_status status = rh_client_wait(client, &w->done, RH_TIME_NEVER);
     if (status != RH_OK) {
         rh_error_own(&w->error, status, "the loop failed: ", rh_status_words(status), NULL);
-        forget(client, w);
+        rh_inquiries_forget(client, w); /* w is about to vanish */
     }
     if (error) *error = w->error;
     return w->error.status;
@@ -378,8 +437,30 @@ void rh_inquiries_refused(rh_client *client, const rh_grant *grant, const rh_err
     if (grant != client->management_grant) return;
     for (rh_inquiry *q = client->inquiries; q; q = q->next) {
         if (q->calling || q->done) continue;
-        q->error = *error;
+        q->error   = *error;
+        q->told    = false;
+        q->refused = true;
         rh_client_poke(client, &q->timer);
+    }
+}
+
+bool rh_inquiries_wait(const rh_client *client)
+{
+    for (const rh_inquiry *q = client->inquiries; q; q = q->next)
+        if (!q->calling && !q->done) return true;
+    return false;
+}
+
+void rh_inquiries_forget(rh_client *client, const void *user)
+{
+    for (rh_inquiry *q = client->inquiries, *next; q; q = next) {
+        next = q->next;
+        if (q->user != user || q->done) continue;
+        q->done = true;
+        rh_timer_cancel(client->loop, &q->timer);
+        rh_credential_cancel(&q->request);
+        if (q->calling) rh_exchange_forget(&q->call);
+        else free_inquiry(q);
     }
 }
 

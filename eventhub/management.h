@@ -22,6 +22,10 @@ struct rh_inquiry {
     bool             calling;
     bool             waited; /* by a call further down the stack: told even when the client is destroyed */
     bool             ends; /* of those that the loss of a connection ends */
+    bool             told;    /* error is only why the last try failed, and another one follows */
+    bool             refused; /* its token was, for good */
+    uint32_t         tries;
+    rh_time          again;   /* not asked before */
     bool             done; /* told; freed as soon as the call is idle */
     rh_time          deadline;
     rh_timer         timer;

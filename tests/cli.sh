@@ -177,6 +177,20 @@ done
 seq 100 | timeout 20 "$ringhub" send -c "$conn" -e back 2>/dev/null
 wait $reader
 same "a bench reads on when its service is back" "0 100" "$? $(jq .events "$work/back.json")"
+same "the outage has left its mark" "true true" "$(jq '.losses > 0, .seconds_away > 0' "$work/back.json" | xargs)"
+
+# Nobody answers: an interrupt, or the time given, ends the opening of whatever it is.
+kill -STOP "$emulator_pid"
+for command in "send" "receive" "info" "bench receive" "bench send"; do
+    started=$SECONDS
+    # shellcheck disable=SC2086
+    timeout -s INT 0.3 "$ringhub" $command -c "$conn" -e back </dev/null >/dev/null 2>"$work/err"
+    same "an interrupt ends the opening of $command" "RH_E_CANCELLED 1" "$(grep -o RH_E_CANCELLED "$work/err" | head -1) $((SECONDS - started < 3))"
+done
+started=$SECONDS
+refused "a time-out bounds the opening, too" 1 RH_E_TIMEOUT "" "$ringhub" receive -c "$conn" -e back --timeout 1
+same "the time-out was the time it took" 1 $((SECONDS - started < 5))
+kill -CONT "$emulator_pid"
 emulator_stop "$work"
 
 # What was accepted outlives the emulator, however it ends.

@@ -7,6 +7,9 @@
 
 #define REOPEN_MOST RH_SECONDS(2)
 
+/* How long each client gives to an opening. */
+#define OPERATION_MS 30000
+
 /* Where their streams of choices begin: what one does moves no choice of another. */
 enum { CLIENTS = 100, PRODUCERS = 200, CONSUMERS = 300 };
 
@@ -15,12 +18,16 @@ static rh_loop *loop_of(const sim_world *world)
     return (rh_loop *)(uintptr_t)&world->loop.loop;
 }
 
-/* Nothing that was open ends for a reason that passes: it recovers, and says nothing but that. */
-static void judge_end(sim_world *world, const char *who, uint32_t id, const rh_error *error, bool was_open)
+/*
+ * Nothing ends for a reason that passes: what was open recovers, and says nothing but that; what is being opened for the first
+ * time has as long as an operation.
+ */
+static void judge_end(sim_world *world, const char *who, uint32_t id, const rh_error *error, rh_time opening, bool leaving)
 {
-    if (!error || !was_open || world->closing || error->status == RH_E_CLOSED) return;
+    if (!error || leaving || world->closing || error->status == RH_E_CLOSED) return;
     bool passes = error->error_class == RH_CLASS_TRANSIENT || error->error_class == RH_CLASS_REATTACH || error->error_class == RH_CLASS_RECONNECT;
-    if (passes && error->status != RH_E_TIMEOUT)
+    bool late   = world->loop.now >= rh_time_after(opening, RH_MS(OPERATION_MS));
+    if (passes && !late)
         sim_model_wrong(&world->model, "%s %u ended for a reason that passes: %s %s", who, id, rh_status_name(error->status), error->description);
 }
 
@@ -66,7 +73,7 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
 static void on_producer_opened(void *user, rh_producer *producer)
 {
     (void)producer;
-    ((sim_producer *)user)->was_open = true;
+    ((sim_producer *)user)->opening = RH_TIME_NEVER;
 }
 
 static void on_producer_closed(void *user, rh_producer *producer, const rh_error *error)
@@ -74,7 +81,7 @@ static void on_producer_closed(void *user, rh_producer *producer, const rh_error
     sim_producer *p = user;
     (void)producer;
     tell_end(p->client->world, "producer", p->id, error);
-    judge_end(p->client->world, "producer", p->id, error, p->was_open && !p->leaving && !p->client->leaving);
+    judge_end(p->client->world, "producer", p->id, error, p->opening, p->leaving || p->client->leaving);
     if (p->sends) sim_model_wrong(&p->client->world->model, "producer %u closed with %u sends without outcome", p->id, p->sends);
     p->lost = true;
     if (!p->client->world->closing) rh_timer_set(loop_of(p->client->world), &p->timer, soon(p->client->world, &p->chance));
@@ -87,7 +94,8 @@ static void open_producer(sim_producer *p)
     (void)snprintf(partition, sizeof partition, "%d", p->partition);
     rh_producer_destroy(p->producer);
     p->producer = NULL;
-    p->lost = p->was_open = p->leaving = false;
+    p->lost = p->leaving = false;
+    p->opening = world->loop.now;
     if (p->mute || !p->client->client || p->client->lost) return; /* the client comes first, and opens us */
     rh_status status = rh_producer_open(p->client->client, RH_PRODUCER_OPTS(
         .partition = p->partition < 0 ? NULL : partition, .in_flight = p->in_flight, .once = p->once, .batches = 2, .batch_bytes = 256 * 1024,
@@ -249,10 +257,10 @@ static void on_consumer_state(void *user, rh_consumer *consumer, rh_consumer_sta
 {
     sim_consumer *c = user;
     (void)consumer;
-    if (state == RH_CONSUMER_OPEN) c->was_open = true;
+    if (state == RH_CONSUMER_OPEN) c->opening = RH_TIME_NEVER;
     if (state != RH_CONSUMER_CLOSED && state != RH_CONSUMER_STOLEN) return;
     tell_end(c->client->world, "consumer", c->id, error);
-    judge_end(c->client->world, "consumer", c->id, error, c->was_open && !c->leaving && !c->client->leaving);
+    judge_end(c->client->world, "consumer", c->id, error, c->opening, c->leaving || c->client->leaving);
     c->lost = true;
     if (!c->client->world->closing) rh_timer_set(loop_of(c->client->world), &c->timer, soon(c->client->world, &c->chance));
 }
@@ -266,7 +274,8 @@ static void open_consumer(sim_consumer *c)
     while (c->held) let_go(c->held);
     rh_consumer_destroy(c->consumer);
     c->consumer = NULL;
-    c->lost = c->was_open = c->leaving = false;
+    c->lost = c->leaving = false;
+    c->opening = world->loop.now;
     if (c->mute || !c->client->client || c->client->lost) return;
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(c->client->client, RH_CONSUMER_OPTS(
@@ -298,10 +307,10 @@ static void on_client_state(void *user, rh_client *rh, rh_client_state state, co
     if (error) look_for_canary(client->world, error->description);
     sim_tell(&client->world->trace, client->world->loop.now, "client %u is %s", client->id,
              (const char *[]){ "idle", "connecting", "open", "closing", "closed" }[state]);
-    if (state == RH_CLIENT_OPEN) client->was_open = true;
+    if (state == RH_CLIENT_OPEN) client->opening = RH_TIME_NEVER;
     if (state != RH_CLIENT_CLOSED) return;
     tell_end(client->world, "client", client->id, error);
-    judge_end(client->world, "client", client->id, error, client->was_open && !client->leaving);
+    judge_end(client->world, "client", client->id, error, client->opening, client->leaving);
     client->lost = true;
     if (!client->world->closing) rh_timer_set(loop_of(client->world), &client->timer, soon(client->world, &client->chance));
 }
@@ -353,7 +362,7 @@ static void make_client(sim_client *client)
         .connection_string = world->tls
             ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
             : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
-        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16, .operation_timeout_ms = 30000,
+        .ca_pem = world->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = 20000, .links = 16, .operation_timeout_ms = OPERATION_MS,
         .handler = { .on_state = on_client_state, .on_retry = on_retry, .on_frame = world->trace.out ? on_frame : NULL }, .user = client,
         .log = { on_log, world }),
         &client->client, &error);
@@ -361,7 +370,8 @@ static void make_client(sim_client *client)
         sim_model_wrong(&world->model, "no client: %s", error.description);
         return;
     }
-    client->lost = client->was_open = client->leaving = false;
+    client->lost = client->leaving = false;
+    client->opening = world->loop.now;
     client->remade++;
     for (size_t i = 0; i < client->producer_count; i++) {
         open_producer(&client->producers[i]);

@@ -31,7 +31,7 @@ typedef struct sim_producer {
     rh_time      interval_most;
     rh_timer     timer;     /* the next send, or opening anew */
     bool         lost;      /* told to be closed */
-    bool         was_open;  /* since it was opened the last time */
+    rh_time      opening;   /* since when it is being opened; RH_TIME_NEVER: it was open */
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
@@ -60,8 +60,9 @@ typedef struct sim_consumer {
     rh_timer     timer;
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
-    bool         lost, was_open, leaving, mute;
+    bool         lost, leaving, mute;
     sim_chance   chance;
+    rh_time      opening;
     uint64_t     events;
     sim_held    *held;
 } sim_consumer;
@@ -75,7 +76,8 @@ struct sim_client {
     rh_time       whim_most;
     uint32_t      whims;
     sim_chance    chance;
-    bool          lost, was_open, leaving;
+    bool          lost, leaving;
+    rh_time       opening;
     uint64_t      remade;
     sim_producer *producers;
     size_t        producer_count;
