@@ -39,6 +39,7 @@ WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard
 PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
 TARGETS  = $(filter-out replay,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
 REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
+KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
@@ -227,7 +228,7 @@ JOBS   ?= 1
 TARGET ?= $(TARGETS)
 
 # All in one go, for the layers are compiled once for all.
-$(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h codec/*.[ch] proto/*.[ch] proto/*.def) fuzz/build.sh fuzz/dictionary.sh eventhub/connection_string.c emulator/filter.c
+$(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h fuzz/kit/*.[ch] codec/*.[ch] proto/*.[ch] proto/*.def) fuzz/build.sh fuzz/dictionary.sh eventhub/connection_string.c emulator/filter.c
 	@echo "  fuzz $(TARGETS)"
 	$(Q)OUT=$(BUILD)/fuzz fuzz/build.sh $(TARGETS)
 
@@ -236,7 +237,7 @@ fuzz: packages-fuzz
 	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/campaign.sh $(TARGET)
 
 # The same targets with files for input, by any compiler: fuzz/replay.c.
-$(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(STATIC)
+$(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
@@ -252,4 +253,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(LONG:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/seeds/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(LONG:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/*/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)

@@ -6,10 +6,12 @@
  * The input: a byte for the room (times 8), one for the length of a partition key, the key, then events, each behind a
  * byte for its length (times 3, so that both widths of a section are met). The same bytes are also tried as a batch.
  */
+#include "fuzz/kit/lent.h"
+#include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
 
-enum { EVENTS = 256 };
+enum { EVENTS = 256, ROOM = 8 * 255 };
 
 static rh_slice events[EVENTS];
 
@@ -37,8 +39,8 @@ static void add_as_fields(const rh_envelope *envelope, rh_slice body)
     REQUIRE(rh_message_write(&e, &fields) == RH_OK);
 
     rh_envelope by_fields = *envelope, by_bytes = *envelope;
-    by_fields.p = memcpy(room[0], envelope->p, envelope->n);
-    by_bytes.p  = memcpy(room[1], envelope->p, envelope->n);
+    by_fields.p = memcpy(room[0], envelope->p, envelope->used);
+    by_bytes.p  = memcpy(room[1], envelope->p, envelope->used);
     rh_status status = rh_envelope_add_encoded(&by_bytes, rh_enc_written(&e));
     rh_status same   = rh_envelope_add(&by_fields, &fields);
     REQUIRE(status == RH_OK || status == RH_E_BATCH_FULL);
@@ -58,8 +60,9 @@ static void add(rh_envelope *envelope, uint32_t *count, rh_slice event, rh_slice
 
 static void build(rh_dec in)
 {
+    KIT_LENT(lent, ROOM);
     size_t      room    = 8 * (size_t)*rh_dec_take(&in, 1).p, key_n = *rh_dec_take(&in, 1).p;
-    uint8_t    *memory  = malloc(room ? room : 1); /* exact, so that one byte too far is seen */
+    uint8_t    *memory  = KIT_LEND(lent, room); /* exact, so that one byte too far is seen */
     rh_slice    key     = key_n > 0 && key_n <= rh_dec_left(&in) ? rh_dec_take(&in, key_n) : rh_slice_of(NULL, 0);
     uint32_t    count   = 0;
     rh_envelope envelope;
@@ -74,7 +77,7 @@ static void build(rh_dec in)
         add(&envelope, &count, event, key);
     }
     if (status == RH_OK) check_envelope(&envelope, count, key);
-    free(memory);
+    KIT_RETURN(lent, room);
 }
 
 static void take_apart(rh_slice bytes)
@@ -102,10 +105,11 @@ static void take_apart(rh_slice bytes)
     check_envelope(&envelope, count, rh_str(NULL));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
-    if (size < 2 || size > 16384) return 0;
+    if (size < 2 || size > 16384) return;
     take_apart(rh_slice_of(data, size));
     build(rh_dec_of(rh_slice_of(data, size)));
-    return 0;
 }
+
+TARGET(run, 10000, 600)

@@ -3,7 +3,7 @@
 # the tree and of earlier campaigns (BUILD/corpus). Ends with a summary; fails if anything was found.
 set -u
 cd "$(dirname "$0")/.."
-: "${BUILD:=build}" "${TIME:=60}" "${JOBS:=1}" "${LENGTH:=4096}"
+: "${BUILD:=build}" "${TIME:=60}" "${JOBS:=1}" "${LENGTH:=1024}"
 jobs=()
 trap 'kill "${jobs[@]}" 2>/dev/null; exit 130' INT TERM
 found_in_all=0

@@ -3,6 +3,7 @@
  * knows change nothing; and what is said of a wrong one does not depend on its secrets.
  */
 #include "eventhub/connection_string.h"
+#include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 
 enum { TEXT = 4096 };
@@ -131,12 +132,12 @@ static void hide(rh_slice whole, rh_status status, const rh_error *error)
     REQUIRE(strcmp(again.condition, error->condition) == 0 && strcmp(again.description, error->description) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
     rh_slice             whole = rh_slice_of(data, size);
     rh_connection_string read, endpoint = { .port = 0 };
     rh_error             error = { .status = RH_OK };
-    if (size > TEXT) return 0;
+    if (size > TEXT) return;
     if (rh_endpoint_parse(whole, &endpoint)) {
         REQUIRE(inside(endpoint.authority, whole) && inside(endpoint.host, endpoint.authority) && endpoint.host.n > 0);
     }
@@ -144,11 +145,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(status == RH_OK || (status == RH_E_CONNECTION_STRING && error.status == status && error.description[0]));
     hide(whole, status, &error);
     if (size > 0) make(whole);
-    if (status != RH_OK) return 0;
+    if (status != RH_OK) return;
 
     REQUIRE(inside(read.authority, whole) && inside(read.host, read.authority) && read.host.n > 0 && read.host.n <= 253);
     REQUIRE((read.key_name.p != NULL) == (read.key.p != NULL) && (read.key.p == NULL || read.signature.p == NULL));
     write_anew(&read);
     turn_around(whole, &read);
-    return 0;
 }
+
+TARGET(run, 5000, 100)

@@ -4,6 +4,7 @@
  * filters beside it change nothing. The input is tried as an expression, as a whole map and as the number of a position.
  */
 #include "emulator/filter.h"
+#include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 
 #define SELECTOR "apache.org:selector-filter:string"
@@ -119,15 +120,16 @@ static void as_position(rh_slice bytes)
     REQUIRE(rh_emu_filter_parse(written, &again) == RH_OK && same_position(&position, &again));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
     rh_emu_position position;
     rh_slice        bytes = rh_slice_of(data, size);
-    if (size > 4096) return 0;
+    if (size > 4096) return;
     rh_status status = rh_emu_filter_read(bytes, &position);
     REQUIRE(status == RH_OK || status == RH_E_INVALID_FIELD || status == RH_E_OFFSET || status == RH_E_DECODE);
     if (status == RH_OK && size > 0 && rh_value_check(bytes) == RH_OK) REQUIRE(position.from <= RH_EMU_FROM_TIME);
     as_expression(bytes);
     if (size > 0) as_position(bytes);
-    return 0;
 }
+
+TARGET(run, 5000, 100)

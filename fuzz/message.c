@@ -2,6 +2,7 @@
  * A message: what the view finds in the bytes is what a message rebuilt of it holds, and rebuilding that once more gives
  * the same bytes. The sizes told beforehand are those written, and a message cut short is none, unless at the end of a section.
  */
+#include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
 
@@ -130,19 +131,20 @@ static void cut(rh_slice bytes, const rh_message *whole, size_t n)
     check_sections(&part, rh_slice_of(bytes.p, n));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
     rh_message message;
     rh_slice   bytes = rh_slice_of(data, size);
-    if (size == 0 || size > 16384) return 0;
+    if (size == 0 || size > 16384) return;
     if (rh_message_view(bytes, &message) != RH_OK) {
         REQUIRE(message.body_raw.p == NULL && message.header.p == NULL && message.body_kind == RH_BODY_NONE);
-        return 0;
+        return;
     }
     check_sections(&message, bytes);
     check_body(&message);
     cut(bytes, &message, data[size - 1] % size);
     cut(bytes, &message, size - 1);
     rebuild(&message);
-    return 0;
 }
+
+TARGET(run, 8000, 1000)

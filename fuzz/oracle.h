@@ -13,8 +13,6 @@
         if (!(x)) abort();                                                                         \
     while (0)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 /** Whether part lies in whole; an absent part lies anywhere, but has no bytes. */
 static inline bool inside(rh_slice part, rh_slice whole)
 {

@@ -6,6 +6,7 @@
  * An input that begins with 00 is a described list. Any other first byte says which list is made of the bytes behind it:
  * so the writers meet fields that no reader has seen before them.
  */
+#include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
 #include "proto/table.h"
@@ -231,10 +232,10 @@ static void make_list(rh_composite_id id, rh_slice bytes, union any_list *out)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
     union any_list list;
-    if (size < 2 || size > 16384) return 0;
+    if (size < 2 || size > 16384) return;
     if (data[0] == 0) {
         read_input(rh_slice_of(data, size));
     } else {
@@ -242,5 +243,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_list(id, rh_slice_of(data + 1, size - 1), &list);
         round_trip(id, &list, data[size - 1]);
     }
-    return 0;
 }
+
+TARGET(run, 5000, 300)
