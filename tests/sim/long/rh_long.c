@@ -17,6 +17,7 @@ static const struct {
     { "suspend", sim_run_suspend },
     { "kill", sim_run_kill },
     { "wrap", sim_run_wrap },
+    { "dead", sim_run_dead },
     { "audiences", sim_run_audiences },
     { "stable", sim_run_stable },
     { "month", sim_run_month },

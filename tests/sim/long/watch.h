@@ -23,7 +23,7 @@ typedef void (*sim_frame_fn)(void *user, const sim_frame *frame);
 
 /** One direction of one wire. */
 typedef struct sim_lane {
-    uint8_t  head[512];
+    uint8_t  head[2048]; /* an attach with all that hangs on it */
     size_t   have;
     uint64_t left;
     bool     sized, is_sasl, opened;
