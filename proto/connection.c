@@ -61,7 +61,7 @@ static const uint8_t admits[CONN_STATES][PERFORMATIVES] = {
     [HDR_RCVD]   = { T,   X,    X,     X,   X,       X,          X,     X,  X },
     [HDR_EXCH]   = { T,   X,    X,     X,   X,       X,          X,     X,  X },
     [OPEN_SENT]  = { T,   X,    X,     X,   X,       X,          X,     X,  X },
-    [CLOSE_PIPE] = { T,   I,    I,     I,   I,       I,          I,     I,  T },
+    [CLOSE_PIPE] = { T,   X,    X,     X,   X,       X,          X,     X,  T },
     [OPENED]     = { X,   T,    T,     T,   T,       T,          T,     T,  T },
     [CLOSE_SENT] = { X,   I,    I,     I,   I,       T,          I,     I,  T },
     [DISCARDING] = { I,   I,    I,     I,   I,       I,          I,     I,  T },
@@ -234,9 +234,13 @@ bool rh_connection_decode(rh_engine *engine, rh_composite_id id, rh_slice body, 
     return false;
 }
 
-static void take_open(rh_engine *engine, rh_slice body)
+static void take_open(rh_engine *engine, uint16_t channel, rh_slice body)
 {
     rh_amqp_open open;
+    if (channel != 0) { /* [2.4.1] no other channel is agreed on yet */
+        rh_connection_fail(engine, RH_E_NOT_ALLOWED, "open belongs on channel 0");
+        return;
+    }
     if (!rh_connection_decode(engine, RH_AMQP_OPEN, body, &open)) return;
     step(engine, THEY_OPEN);
     engine->out.held = false; /* also for a close that this open may cost */
@@ -283,7 +287,7 @@ static void take_performative(rh_engine *engine, uint16_t channel, rh_composite_
     case X: rh_connection_fail(engine, RH_E_PROTOCOL, "this performative does not belong here"); return;
     default: break;
     }
-    if (id == RH_AMQP_OPEN) take_open(engine, body);
+    if (id == RH_AMQP_OPEN) take_open(engine, channel, body);
     else if (id == RH_AMQP_CLOSE) take_close(engine, body);
     else if (channel > engine->channel_max) rh_connection_fail(engine, RH_E_PEER_LIMIT, "a channel above our channel-max");
     else if (id == RH_AMQP_BEGIN) rh_session_take_begin(engine, channel, body);
