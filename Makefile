@@ -44,7 +44,7 @@ KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim soak canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -60,6 +60,7 @@ help:
 	@echo "make sim        simulated worlds: client, emulator, network and clock from one seed (SEEDS=1000, FROM=0, JOBS=1)"
 	@echo "make canaries   six planted bugs that those must find, and after how many seeds"
 	@echo "make determinism  the same seeds by gcc and clang, -O0 and -O3, twice: the same stories (SEEDS, FROM, JOBS)"
+	@echo "make soak       our client over TLS beside an emulator that errs by a script, every event looked for (TIME=60 seconds)"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -158,7 +159,7 @@ STARVING = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup free mm
 $(BUILD)/tests/starvation: TEST_LIBS = $(STARVING)
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(BUILD)/soak $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
@@ -183,6 +184,20 @@ LONG_PARTS = $(foreach part,chance loop model phase trace wire,$(BUILD)/tests/si
 $(BUILD)/rh-long: $(LONG) $(LONG_PARTS) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+# Our client beside an emulator that errs by a script, over real TLS: TIME is the seconds of it.
+SOAK = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soak/*.c))
+
+$(BUILD)/tests/soak/%.o: COMPILE += -I$(BUILD)/include
+$(SOAK): $(HEADERS)
+
+$(BUILD)/soak: $(SOAK) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+soak: packages-build
+	@$(MAKE) --no-print-directory build $(BUILD)/soak
+	@BUILD=$(BUILD) tests/soak/run.sh $(TIME)
 
 sim: packages-build
 	@$(MAKE) --no-print-directory $(BUILD)/rh-sim
@@ -253,4 +268,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include bench/bench.mk
--include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(LONG:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/*/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
+-include $(OBJECTS:.o=.d) $(SIM:.o=.d) $(SOAK:.o=.d) $(LONG:.o=.d) $(wildcard $(BUILD)/fuzz/*.d $(BUILD)/fuzz/*/*.d) $(CLI:.o=.d) $(EXAMPLES:=.d) $(WORLD:.o=.d) $(TESTS:=_test.d) $(PROGRAMS:=_main.d)
