@@ -7,6 +7,9 @@
 /* A credential that hands out tokens already expired must not make the loop spin. */
 #define RENEW_SOONEST_MS 500
 
+/* No loop that is awake is so late with a timer. */
+#define OVERSLEPT RH_SECONDS(1)
+
 /* Timers count nanoseconds: what lives longer than the longest plan of the official clients is renewed early. */
 #define RENEW_LATEST_MS (INT64_C(49) * 24 * 3600 * 1000)
 
@@ -146,11 +149,16 @@ static void tell_failed(rh_grant *grant)
     failed(grant, &error);
 }
 
+/* The machine slept past the renewal, or past the answer to it: nobody has failed who was asked. */
+static bool overslept(const rh_grant *grant, rh_time now)
+{
+    return left_ms(grant) <= 0 && now > rh_time_after(grant->timer.at, OVERSLEPT);
+}
+
 static void on_timer(void *user, rh_time now)
 {
     rh_grant  *grant  = user;
     rh_client *client = grant->client;
-    (void)now;
     rh_client_enter(client);
     if (grant->failing) {
         tell_failed(grant);
@@ -158,6 +166,9 @@ static void on_timer(void *user, rh_time now)
         ask(grant);
     } else if (!rh_credential_renews(client)) {
         tell_expiring(grant);
+    } else if (overslept(grant, now)) {
+        grant->valid = false;
+        ask(grant);
     } else if (left_ms(grant) <= 0) {
         expired(grant);
     } else {

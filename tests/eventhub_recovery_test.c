@@ -279,6 +279,23 @@ Test(recovery, a_connection_closed_because_nobody_uses_it_rests_until_something_
     close_world();
 }
 
+/* Asleep when its token was to be renewed, awake when that is over: nobody was asked who could have failed. */
+Test(recovery, a_machine_that_slept_past_the_end_of_a_token_asks_for_another)
+{
+    open_world(NULL, NULL, 0);
+    open_producer(false);
+    rh_time renewal = t.client->grants->timer.at;
+    while (t.world.toy.now < renewal - RH_SECONDS(10) && rh_loop_turn(&t.world.toy.loop, renewal - RH_SECONDS(10)) == RH_OK) continue;
+    t.world.toy.now += 8 * RH_SECONDS(3600);
+    toy_loop_pass(&t.world.toy, 20);
+    cr_expect_eq(t.closes, 0, "%s", t.error.description);
+    cr_expect_str_eq(t.states, "OcO");
+    send_one();
+    toy_loop_pass(&t.world.toy, 2);
+    cr_expect_eq(t.sent.status, RH_OK);
+    close_world();
+}
+
 Test(recovery, gives_up_after_so_many_tries_as_it_was_told_and_says_why)
 {
     open_world(&(rh_retry_opts){ .tries = 4, .delay_ms = 10 }, NULL, 0);

@@ -21,6 +21,7 @@ static const struct {
     { "audiences", sim_run_audiences },
     { "stable", sim_run_stable },
     { "month", sim_run_month },
+    { "rough", sim_run_rough },
 };
 
 #define RUNS (sizeof runs / sizeof *runs)

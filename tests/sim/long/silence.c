@@ -2,6 +2,8 @@
 
 #include "tests/sim/long/stand.h"
 
+#include "eventhub/connection.h"
+
 
 static struct {
     sim_stand    stand;
@@ -108,7 +110,7 @@ bool sim_run_silence(void)
 
 #define NIGHT (8 * RH_SECONDS(3600))
 
-typedef enum scene { RESTING, SENDING, REMOTE_GONE, REMOTE_CLOSED, SCENES } scene;
+typedef enum scene { RESTING, SENDING, REMOTE_GONE, REMOTE_CLOSED, RENEWING, SCENES } scene;
 
 static uint64_t turns_until(rh_time until)
 {
@@ -118,9 +120,19 @@ static uint64_t turns_until(rh_time until)
     return turns;
 }
 
+/* It would come while the machine sleeps, before anything else is due. */
+static rh_time next_renewal(void)
+{
+    rh_time next = RH_TIME_NEVER;
+    for (const rh_grant *grant = t.party.client->grants; grant; grant = grant->next)
+        if (grant->timer.at < next) next = grant->timer.at;
+    return next;
+}
+
 static bool sleep_well(scene what, uint32_t ours_ms, uint64_t *turns)
 {
     open_all(ours_ms, 240000);
+    if (what == RENEWING) sim_pass_until(&t.stand, next_renewal() - RH_SECONDS(1));
     sim_wire *wire = sim_only_wire(&t.stand);
     uint64_t  tokens = sim_stats(&t.stand).tokens;
     t.tick = (rh_timer){ .fn = on_tick };

@@ -91,6 +91,7 @@ bool sim_run_dead(void);
 bool sim_run_audiences(void);
 bool sim_run_stable(void);
 bool sim_run_month(void);
+bool sim_run_rough(void);
 
 /** Prints the figures, or what was wrong, behind the run's name. */
 __attribute__((format(printf, 3, 4))) bool sim_report(sim_stand *stand, const char *run, const char *format, ...);

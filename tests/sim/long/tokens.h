@@ -6,7 +6,7 @@
 
 #include "tests/sim/long/stand.h"
 
-#define SIM_AUDIENCES 128
+#define SIM_AUDIENCES 1024
 
 typedef struct sim_audience {
     uint32_t wire;

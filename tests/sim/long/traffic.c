@@ -11,6 +11,15 @@ static sim_stand *stand_of(const sim_source *source)
 
 /* -- sources ------------------------------------------------------------------------------------- */
 
+/* What the model may expect of an event whose send has ended. */
+static void keep_outcome(sim_event *e, const rh_sent *sent)
+{
+    if (sent->status == RH_OK) e->accepted++;
+    else if (sent->status == RH_E_OUTCOME_UNKNOWN) e->unknown++;
+    else e->refused++;
+    if (sent->tries && (sent->status == RH_OK || sent->status == RH_E_OUTCOME_UNKNOWN)) e->again += sent->tries - 1;
+}
+
 static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
 {
     sim_source *s     = user;
@@ -21,12 +30,13 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     s->ends++;
     if (s->in_flight == 1 && took > s->latest) s->latest = took;
     sim_tale_add(&s->tale, sim_now(stand), sent->status);
-    if (sent->status != RH_OK) sim_wrong(stand, "producer %u: a send ended as %s: %s", s->id, rh_status_name(sent->status), sent->error->description);
+    bool late = sent->status == RH_E_TIMEOUT || sent->status == RH_E_OUTCOME_UNKNOWN;
+    s->late += late;
+    if (sent->status != RH_OK && !(late && s->may_fail)) sim_wrong(stand, "producer %u: a send ended as %s: %s", s->id, rh_status_name(sent->status), sent->error->description);
     for (uint32_t i = first; i < first + sent->events; i++) {
         sim_event *e = &stand->model.events[i];
         if (e->open-- == 0) sim_wrong(stand, "a send of event %u ended twice", i);
-        if (sent->status == RH_OK) e->accepted++;
-        e->again += sent->tries - 1;
+        keep_outcome(e, sent);
     }
 }
 

@@ -14,14 +14,15 @@ typedef struct sim_source {
     uint32_t   id, partition;
     uint32_t   in_flight, batch_most, size_most;
     rh_time    pause_least, pause_most;
-    bool       paused; /* nothing is sent for now */
+    bool       paused;   /* nothing is sent for now */
+    bool       may_fail; /* sends whose time is over may, as long as that is true */
     /* its own */
     rh_producer *producer;
     rh_timer     timer;
     sim_chance   chance;
     sim_tale     tale;  /* how sends ended, and when */
     bool         stopped;
-    uint64_t     sends, ends, events;
+    uint64_t     sends, ends, events, late;
     rh_time      sent_at, latest; /* of sends that were alone */
 } sim_source;
 
