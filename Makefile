@@ -33,7 +33,9 @@ SOURCES  = $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o)
 CLI      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard cli/*.c))
 EXAMPLES = $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
-HEADERS  = $(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performatives.def transport/transport.h eventhub/eventhub.h emulator/emulator.h,$(BUILD)/include/ringhub/$(notdir $h))
+PUBLIC   = codec/base.h codec/codec.h proto/composite.h proto/performatives.def proto/message.h proto/proto.h transport/transport.h \
+           eventhub/eventhub.h emulator/emulator.h
+HEADERS  = $(foreach h,$(PUBLIC),$(BUILD)/include/ringhub/$(notdir $h))
 TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))
 PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
@@ -107,7 +109,7 @@ $(BUILD)/include/ringhub/$(notdir $1): $1
 	@mkdir -p $$(@D)
 	$(Q)sed -E 's|#include "[a-z]+/([a-z]+\.(h\|def))"|#include <ringhub/\1>|' $$< > $$@
 endef
-$(foreach h,codec/base.h codec/codec.h proto/proto.h proto/performatives.def transport/transport.h eventhub/eventhub.h emulator/emulator.h,$(eval $(call flat_header,$h)))
+$(foreach h,$(PUBLIC),$(eval $(call flat_header,$h)))
 
 $(BUILD)/ringhub.pc: ringhub.pc.in
 	@mkdir -p $(@D)
