@@ -48,6 +48,18 @@ static void go(rh_attachment *a)
 
 /* -- losing it and finding it again ---------------------------------------------------------------- */
 
+/*
+ * How long a service may take to notice that a connection is dead, and to let go of its links: they count as readers of the partition
+ * for so long, and five are all that a group may have. Four minutes is what it announces as its idle time-out; [2.4.5] it may wait twice.
+ */
+#define GHOSTS_LIVE RH_SECONDS(600)
+
+/* The place that is taken was ours before: by a ghost of ourselves, perhaps. Who never had one is refused for good. */
+static bool may_be_ghosts(const rh_attachment *a, const rh_error *error)
+{
+    return error->status == RH_E_QUOTA && a->was_up && rh_loop_now(a->client->loop) < rh_time_after(a->since, GHOSTS_LIVE);
+}
+
 /* A token that the service took and does not believe any more is worth one new one. */
 static bool renews(rh_attachment *a, const rh_error *error)
 {
@@ -64,7 +76,7 @@ static bool may_recover(rh_attachment *a)
     if (!alive || !wanted || a->client->state >= RH_CLIENT_CLOSING || !rh_retry_may(a->client, a->tries)) return false;
     rh_error error;
     rh_story_read(&a->error, &error);
-    return rh_retry_passes(&error) || renews(a, &error);
+    return rh_retry_passes(&error) || may_be_ghosts(a, &error) || renews(a, &error);
 }
 
 static void wait_again(rh_attachment *a)
@@ -153,7 +165,10 @@ static void count_anew(rh_attachment *a)
 /* Not up any more, for the reason in a->error. */
 static void down(rh_attachment *a)
 {
-    if (a->state == RH_ATTACHMENT_UP && rh_retry_stayed(a->client, a->up_at)) count_anew(a);
+    if (a->state == RH_ATTACHMENT_UP) {
+        if (rh_retry_stayed(a->client, a->since)) count_anew(a);
+        a->since = rh_loop_now(a->client->loop);
+    }
     if (a->state == RH_ATTACHMENT_LOST) leave(a);
     else if (may_recover(a)) lose(a);
     else end(a);
@@ -269,7 +284,7 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
     if (a->state != RH_ATTACHMENT_ATTACHING) return;
     a->state  = RH_ATTACHMENT_UP;
     a->was_up = true;
-    a->up_at  = rh_loop_now(a->client->loop);
+    a->since  = rh_loop_now(a->client->loop);
     rh_timer_cancel(a->client->loop, &a->timer);
     rh_story_drop(&a->error, rh_client_allocator(a->client));
     if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
@@ -406,6 +421,7 @@ void rh_attachment_go_on(rh_attachment *a)
 {
     if (!a->parked) return;
     a->parked = false;
+    a->since  = rh_loop_now(a->client->loop);
     if (a->state != RH_ATTACHMENT_WAITING) return;
     poke(a);
 }

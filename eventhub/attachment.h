@@ -57,7 +57,7 @@ struct rh_attachment {
     bool                         refused; /* its token was, for good */
     uint32_t                     tries;  /* since it was of use */
     uint32_t                     tokens; /* asked for because the service ended it, since it was of use */
-    rh_time                      up_at;
+    rh_time                      since;  /* it is up, or away */
     rh_time                      again;  /* not attached before */
     rh_time                      open_until; /* it must have been up once */
     rh_time                      deadline;   /* of this step */

@@ -96,6 +96,20 @@ static void find_tracking_id(rh_error *error)
     error->tracking_id[n] = 0;
 }
 
+/* An hour is more than any service ever asked for: what says more does not mean us. */
+#define WAIT_MOST_S 3600
+
+/* "..Please wait 10 seconds and try again.": what it says of this very moment goes before what the table knows of all of them. */
+static void find_wait(rh_error *error)
+{
+    static const char mark[]  = "wait ";
+    uint32_t          seconds = 0;
+    const char       *p       = strstr(error->description, mark);
+    if (!p || error->error_class == RH_CLASS_TERMINAL) return;
+    for (p += sizeof mark - 1; *p >= '0' && *p <= '9' && seconds <= WAIT_MOST_S; p++) seconds = seconds * 10 + (uint32_t)(*p - '0');
+    if (seconds > 0 && seconds <= WAIT_MOST_S && strncmp(p, " second", 7) == 0) error->retry_after_ms = seconds * 1000;
+}
+
 void rh_error_of_condition(rh_error *error, rh_slice condition, rh_slice description)
 {
     const rh_condition *known = condition_of(condition);
@@ -103,6 +117,7 @@ void rh_error_of_condition(rh_error *error, rh_slice condition, rh_slice descrip
     /* A condition nobody has met yet: most official clients try again. */
     error->error_class    = known ? known->error_class : RH_CLASS_TRANSIENT;
     error->retry_after_ms = known ? known->retry_after_ms : 0;
+    find_wait(error);
     find_tracking_id(error);
 }
 
@@ -120,6 +135,7 @@ void rh_error_of_code(rh_error *error, int64_t code, rh_slice condition, rh_slic
         error->error_class    = codes[i].error_class;
         error->retry_after_ms = codes[i].retry_after_ms;
     }
+    find_wait(error);
     find_tracking_id(error);
 }
 

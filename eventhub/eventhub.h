@@ -77,7 +77,8 @@ RH_API void rh_token_fail(rh_token_request *request, bool transient, const char 
  *   to open    a connection, a token, a link, a question to $management: until its deadline, and then it ends with what the last try
  *              met, RH_E_TIMEOUT if that was silence. Every other reason ends it at once.
  *   was open   for as long as it takes. Sends without outcome wait for their link and go out again in order, consumers read on
- *              behind the last event they were given.
+ *              behind the last event they were given. A consumer that comes back to a partition whose five places are taken (RH_E_QUOTA)
+ *              tries for ten minutes more: they may be held by connections of its own that the service does not know to be dead.
  *
  * The wait before try n is drawn between nothing and delay_ms doubled n - 1 times, at most max_delay_ms, and never less than what the
  * service asked for. What was back for ten seconds, or brought an event through, is counted from one when it is lost again.

@@ -343,3 +343,69 @@ Test(away, a_reader_with_a_level_takes_over_from_its_own_ghost)
     raw_close(&ghost);
     close_world();
 }
+
+/* -- places that are taken ----------------------------------------------------------------------------- */
+
+static raw_client readers;
+static raw_link   places[5];
+
+static bool take_places(unsigned count)
+{
+    bool taken = raw_open(&readers, &t.world, NULL, NULL);
+    raw_authorize(&readers);
+    for (unsigned i = 0; i < count && taken; i++) taken = RAW_ATTACH(&readers, &places[i], .address = "hub/ConsumerGroups/$Default/Partitions/0", .receiver = true);
+    return taken;
+}
+
+static void open_reader(rh_status expected)
+{
+    rh_error error;
+    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .handler = { .on_event = on_event, .on_state = on_reading }),
+                                       &t.consumer, 0, &error), expected, "%s", error.description);
+}
+
+Test(away, a_reader_whose_place_its_ghosts_have_comes_back_when_they_are_gone)
+{
+    open_world();
+    cr_assert(take_places(4));
+    open_producer(1);
+    open_reader(RH_OK);
+    detach_all();
+    cr_assert(RAW_ATTACH(&readers, &places[4], .address = "hub/ConsumerGroups/$Default/Partitions/0", .receiver = true));
+    toy_loop_pass(&t.world.toy, 240);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_RECOVERING);
+    raw_detach(&places[4]);
+    toy_loop_pass(&t.world.toy, 40);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_OPEN);
+    send_number(7);
+    toy_loop_pass(&t.world.toy, 2);
+    cr_expect_eq(t.read_count, 1);
+    raw_close(&readers);
+    close_world();
+}
+
+Test(away, a_reader_whose_place_is_taken_for_good_says_so_in_the_end)
+{
+    open_world();
+    cr_assert(take_places(4));
+    open_producer(1);
+    open_reader(RH_OK);
+    detach_all();
+    cr_assert(RAW_ATTACH(&readers, &places[4], .address = "hub/ConsumerGroups/$Default/Partitions/0", .receiver = true));
+    toy_loop_pass(&t.world.toy, 660);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_CLOSED);
+    cr_expect_eq(rh_consumer_error(t.consumer)->status, RH_E_QUOTA);
+    raw_close(&readers);
+    close_world();
+}
+
+Test(away, a_reader_that_never_had_a_place_hears_at_once_that_there_is_none)
+{
+    open_world();
+    cr_assert(take_places(5));
+    rh_time start = t.world.toy.now;
+    open_reader(RH_E_QUOTA);
+    cr_expect_lt(t.world.toy.now - start, RH_SECONDS(1));
+    raw_close(&readers);
+    close_world();
+}

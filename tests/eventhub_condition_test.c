@@ -88,6 +88,33 @@ Test(condition, throttling_says_how_long_to_wait)
     cr_expect_str_eq(error.tracking_id, "0c5d6c8e_G12");
 }
 
+Test(condition, a_wait_that_is_said_in_words_is_believed_if_it_is_one)
+{
+    static const struct { const char *words; uint32_t ms; } waits[] = {
+        { "Please wait 10 seconds and try again.", 10000 },
+        { "Please wait 1 seconds and try again.", 1000 },
+        { "wait 1 second", 1000 },
+        { "wait 3600 seconds", 3600000 },
+        { "wait 3601 seconds", 4000 },
+        { "wait 99999999999999999999 seconds", 4000 },
+        { "wait 0 seconds", 4000 },
+        { "wait seconds", 4000 },
+        { "wait 10 minutes", 4000 },
+        { "wait 10", 4000 },
+        { "", 4000 },
+    };
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        rh_error error;
+        rh_error_of_condition(&error, rh_str("com.microsoft:server-busy"), rh_str(waits[i].words));
+        cr_expect_eq(error.retry_after_ms, waits[i].ms, "%s: %u", waits[i].words, error.retry_after_ms);
+        rh_error_of_code(&error, 503, rh_str(NULL), rh_str(waits[i].words));
+        cr_expect_eq(error.retry_after_ms, waits[i].ms, "%s: %u", waits[i].words, error.retry_after_ms);
+    }
+    rh_error error;
+    rh_error_of_condition(&error, rh_str("amqp:not-found"), rh_str("wait 10 seconds"));
+    cr_expect_eq(error.retry_after_ms, 0, "it will not come");
+}
+
 Test(condition, codes_without_a_condition_have_a_meaning_of_their_own)
 {
     static const struct { int64_t code; rh_status status; rh_error_class error_class; } codes[] = {
