@@ -3,6 +3,9 @@
 echo "the connection lost after every byte"
 part resets_all 120 "$BUILD/tests/resets" --every 1
 
+echo "the call graph"
+part recursion 120 tests/recursion.sh
+
 echo "instructions"
 part instructions 300 tests/instructions.sh check
 
