@@ -25,6 +25,7 @@ static const char usage[] =
     "      --limit NAME=VALUE       be less patient or generous than the service; may be repeated. Times (10s, or never):\n"
     "                               idle-time-out open-within link-within unlinked sender-idle reader-idle. Numbers:\n"
     "                               throughput-units credit window max-frame max-message sessions\n"
+    "      --jwt                    believe Entra ID access tokens too: their times and audience, not their signature\n"
     "      --rule NAME=KEY          shared access rule; default RootManageSharedAccessKey=SAS_KEY_VALUE\n"
     "  -v, --verbose                log to stderr\n"
     "      --help\n\n"
@@ -170,6 +171,7 @@ static bool parse_option(struct settings *settings, int option, char *value)
     case 'R': return parse_rule(value, opts);
     case 'F': settings->script_file = value; return true;
     case 'L': return parse_limit(value, &opts->limits);
+    case 'j': return opts->jwt = true;
     case 'v': settings->least = RH_LOG_DEBUG; return true;
     default: return false;
     }
@@ -182,7 +184,8 @@ static const struct option options[] = {
     { "retention", required_argument, NULL, 'r' }, { "max-bytes", required_argument, NULL, 'm' },
     { "data", required_argument, NULL, 'd' },   { "rule", required_argument, NULL, 'R' },
     { "faults", required_argument, NULL, 'F' }, { "limit", required_argument, NULL, 'L' },
-    { "verbose", no_argument, NULL, 'v' },      { 0 },
+    { "jwt", no_argument, NULL, 'j' },          { "verbose", no_argument, NULL, 'v' },
+    { 0 },
 };
 
 static int parse(struct settings *settings, int argc, char **argv)

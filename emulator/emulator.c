@@ -219,6 +219,7 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
 {
     emulator->log             = opts->log;
     emulator->faults          = opts->faults;
+    emulator->jwt             = opts->jwt;
     emulator->limits          = limits_of(&opts->limits);
     emulator->max_connections = opts->max_connections ? opts->max_connections : MAX_CONNECTIONS;
     emulator->retention.fn    = on_retention;

@@ -149,6 +149,10 @@ typedef struct rh_emulator_opts {
      * README.md, "Faults on purpose", has all words. A seed decides every choice, so in a simulated world a script does the same
      * each time. Where a judge is given as well, it is asked first. */
     const char *fault_script;
+
+    /* Entra ID access tokens are believed too, for whatever they are put for: their form, their times and their audience (Event Hubs)
+     * are looked at, their signature is not, for nobody here has the keys. Without, shared access signatures only. */
+    bool jwt;
 } rh_emulator_opts;
 
 #define RH_EMULATOR_OPTS(...) (&(rh_emulator_opts){ .size = sizeof(rh_emulator_opts), __VA_ARGS__ })

@@ -82,6 +82,7 @@ struct rh_emulator {
     rh_timer           retention;
     rh_emu_losses      losses;
     rh_emu_counters    counters;
+    bool               jwt;     /* tokens of Entra ID are believed */
     bool               is_dead; /* destroyed; goes when the last connection does */
     bool               is_threaded;
     pthread_t          thread;

@@ -1,4 +1,5 @@
 #include "emulator/connection.h"
+#include "emulator/jwt.h"
 
 #include "eventhub/sas.h"
 
@@ -110,20 +111,43 @@ static bool keep(rh_emu_connection *connection, rh_slice path, int64_t expires_m
     return true;
 }
 
+static bool is_signature(rh_slice text)
+{
+    size_t n = strlen(RH_SAS_PREFIX);
+    return text.n >= n && memcmp(text.p, RH_SAS_PREFIX, n) == 0;
+}
+
+static bool refuse_expired(rh_emulator *emulator, int64_t expiry_s, rh_emu_refusal *no)
+{
+    return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "ExpiredToken: The token is expired since %" PRId64 " (Unix seconds).", expiry_s);
+}
+
+/* A token of Entra ID: good for what it is put for. */
+static bool believe(rh_emu_connection *connection, rh_slice text, rh_emu_jwt *token, rh_emu_refusal *no)
+{
+    rh_emulator *emulator = connection->emulator;
+    int64_t      now_s    = wall(connection) / 1000;
+    if (!emulator->jwt)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED,
+                             "InvalidToken: the emulator believes shared access signatures only, unless it is told to believe JWTs.");
+    if (rh_emu_jwt_read(text, token) != RH_OK)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "MalformedToken: neither a shared access signature nor a JWT with exp and aud.");
+    if (!token->is_for_us)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidAudience: the JWT is not for https://eventhubs.azure.net/.");
+    if (token->not_before_s > now_s)
+        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidToken: The token is not good before %" PRId64 " (Unix seconds).",
+                             token->not_before_s);
+    return token->expires_s > now_s || refuse_expired(emulator, token->expires_s, no);
+}
+
 static bool verify(rh_emu_connection *connection, rh_slice text, rh_sas_token *token, rh_emu_refusal *no)
 {
     rh_emulator *emulator = connection->emulator;
-    size_t       n        = strlen(RH_SAS_PREFIX);
-    if (text.n < n || memcmp(text.p, RH_SAS_PREFIX, n) != 0)
-        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidToken: the emulator believes shared access signatures only.");
     if (rh_sas_parse(text, token) != RH_OK)
         return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "MalformedToken: the signature lacks sr, sig, se or skn.");
     if (!rh_sas_names(token, rh_str(emulator->rule)) || !rh_sas_verify(token, rh_str(emulator->key)))
         return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidSignature: The token has an invalid signature.");
-    if (token->expiry_unix_s <= wall(connection) / 1000)
-        return rh_emu_refuse(emulator, NULL, no, RH_EMU_UNAUTHORIZED, "ExpiredToken: The token is expired since %" PRId64 " (Unix seconds).",
-                             token->expiry_unix_s);
-    return true;
+    return token->expiry_unix_s > wall(connection) / 1000 || refuse_expired(emulator, token->expiry_unix_s, no);
 }
 
 /* Percent-decodes a text; as it is when it is not well encoded. */
@@ -133,18 +157,32 @@ static rh_slice decoded(rh_slice text, char *buffer, size_t n)
     return length == SIZE_MAX ? text : rh_slice_of(buffer, length);
 }
 
-bool rh_emu_token_put(rh_emu_connection *connection, rh_slice text, rh_slice audience, rh_emu_refusal *no)
+/* Whether the signature is good, and made for the path or what lies above it. */
+static bool covers(rh_emu_connection *connection, rh_slice text, rh_slice path, int64_t *expiry_s, rh_emu_refusal *no)
 {
     rh_sas_token token;
-    char         once[RH_SAS_MAX], twice[RH_SAS_MAX], asked_for[RH_SAS_MAX];
+    char         once[RH_SAS_MAX], twice[RH_SAS_MAX];
     if (!verify(connection, text, &token, no)) return false;
-
-    /* Some clients encode the path already before they sign and ask for it; no name has a percent sign of its own. */
+    /* Some clients encode the path already before they sign; no name has a percent sign of its own. */
     rh_slice wide = rh_emu_path_of(decoded(decoded(token.audience, once, sizeof once), twice, sizeof twice));
-    rh_slice path = rh_emu_path_of(decoded(audience, asked_for, sizeof asked_for));
-    if (!rh_emu_path_covers(wide, path))
-        return rh_emu_refuse(connection->emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidAudience: the token is signed for another resource.");
-    int64_t expires_ms = token.expiry_unix_s > INT64_MAX / 1000 ? INT64_MAX : token.expiry_unix_s * 1000;
+    *expiry_s     = token.expiry_unix_s;
+    return rh_emu_path_covers(wide, path) ||
+           rh_emu_refuse(connection->emulator, NULL, no, RH_EMU_UNAUTHORIZED, "InvalidAudience: the token is signed for another resource.");
+}
+
+bool rh_emu_token_put(rh_emu_connection *connection, rh_slice text, rh_slice audience, rh_emu_refusal *no)
+{
+    rh_emu_jwt jwt;
+    int64_t    expiry_s;
+    char       asked_for[RH_SAS_MAX];
+    rh_slice   path = rh_emu_path_of(decoded(audience, asked_for, sizeof asked_for));
+    if (is_signature(text)) {
+        if (!covers(connection, text, path, &expiry_s, no)) return false;
+    } else {
+        if (!believe(connection, text, &jwt, no)) return false;
+        expiry_s = jwt.expires_s;
+    }
+    int64_t expires_ms = expiry_s > INT64_MAX / 1000 ? INT64_MAX : expiry_s * 1000;
     if (!keep(connection, path, expires_ms, no)) return false;
     connection->expiry.fn   = on_expiry;
     connection->expiry.user = connection;

@@ -88,6 +88,9 @@ bool raw_greet(emulator_world *world, const char *bytes, size_t n);
 /** Puts a token on $cbs, signed for signed_for, asking for audience, good for so many seconds; the status-code, 0: none came. */
 int raw_put_token(raw_client *client, const char *audience, const char *signed_for, const char *key, int64_t seconds);
 
+/** The same with any text for a token. */
+int raw_put_text(raw_client *client, const char *audience, const char *token);
+
 /** The same for the whole namespace, with the right key. */
 void raw_authorize(raw_client *client);
 
