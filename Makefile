@@ -46,7 +46,7 @@ KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim soak canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim long soak canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -63,6 +63,7 @@ help:
 	@echo "make canaries   six planted bugs that those must find, and after how many seeds"
 	@echo "make determinism  the same seeds by gcc and clang, -O0 and -O3, twice: the same stories (SEEDS, FROM, JOBS)"
 	@echo "make soak       our client over TLS beside an emulator that errs by a script, every event looked for (TIME=60 seconds)"
+	@echo "make long       days and a month on virtual time: idleness, silence, sleep, tokens, one link of many that dies (RUN=month)"
 	@echo "make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -200,6 +201,12 @@ $(BUILD)/soak: $(SOAK) $(STATIC)
 soak: packages-build
 	@$(MAKE) --no-print-directory build $(BUILD)/soak
 	@BUILD=$(BUILD) tests/soak/run.sh $(TIME)
+
+RUN ?=
+
+long: packages-build
+	@$(MAKE) --no-print-directory $(BUILD)/rh-long
+	$(BUILD)/rh-long $(RUN)
 
 sim: packages-build
 	@$(MAKE) --no-print-directory $(BUILD)/rh-sim

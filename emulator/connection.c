@@ -206,7 +206,9 @@ void rh_emu_connection_wake(rh_emu_connection *connection)
     arm(connection);
     if (rh_engine_is_closed(connection->engine) && !connection->is_closing) {
         connection->is_closing = true;
-        rh_pipe_close(connection->pipe, true);
+        /* Nobody is there to take what a flush would wait for. */
+        const rh_error *why = rh_engine_error(connection->engine);
+        rh_pipe_close(connection->pipe, why->status != RH_E_PEER_SILENT);
     } else if (rh_engine_wants_output(connection->engine)) {
         rh_pipe_wake(connection->pipe);
     }

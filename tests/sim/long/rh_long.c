@@ -15,6 +15,8 @@ static const struct {
     { "service", sim_run_service },
     { "silence", sim_run_silence },
     { "suspend", sim_run_suspend },
+    { "waking", sim_run_waking },
+    { "storm", sim_run_storm },
     { "kill", sim_run_kill },
     { "wrap", sim_run_wrap },
     { "dead", sim_run_dead },

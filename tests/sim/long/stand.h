@@ -85,6 +85,8 @@ bool sim_run_idle(void);
 bool sim_run_service(void);
 bool sim_run_silence(void);
 bool sim_run_suspend(void);
+bool sim_run_waking(void);
+bool sim_run_storm(void);
 bool sim_run_kill(void);
 bool sim_run_wrap(void);
 bool sim_run_dead(void);
