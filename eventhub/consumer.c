@@ -42,6 +42,7 @@ static void enter_state(rh_consumer *consumer, rh_consumer_state state, const rh
 static void end(rh_consumer *consumer, const rh_error *why)
 {
     if (consumer->over) return;
+    rh_latest_forget(consumer);
     if (!consumer->error.status) rh_story_keep(&consumer->error, &consumer->allocator, why);
     const rh_error *error = consumer->error.status ? rh_story_error(&consumer->error) : NULL;
     enter_state(consumer, consumer->error.status == RH_E_STOLEN ? RH_CONSUMER_STOLEN : RH_CONSUMER_CLOSED, error);
@@ -97,13 +98,21 @@ static rh_status attach(void *user, rh_session *session, void *link_user, rh_lin
     return e.status ? e.status : rh_link_attach(session, &opts, link_user, link);
 }
 
+void rh_consumer_opened(rh_consumer *consumer)
+{
+    rh_latest_forget(consumer);
+    enter_state(consumer, RH_CONSUMER_OPEN, NULL);
+    rh_consumer_renew(consumer);
+}
+
 static void on_up(void *user, rh_link *link, const rh_amqp_attach *answer)
 {
     rh_consumer *consumer = user;
     (void)link, (void)answer;
     rh_consumer_enter(consumer);
-    if (consumer->state == RH_CONSUMER_OPENING || consumer->state == RH_CONSUMER_RECOVERING) enter_state(consumer, RH_CONSUMER_OPEN, NULL);
-    rh_consumer_renew(consumer);
+    bool opens = consumer->state == RH_CONSUMER_OPENING && !rh_latest_waits(consumer);
+    if (opens || consumer->state == RH_CONSUMER_RECOVERING) rh_consumer_opened(consumer);
+    else rh_consumer_renew(consumer);
     rh_consumer_leave(consumer);
 }
 
@@ -120,7 +129,8 @@ static void on_delivery(void *user, const rh_incoming *in)
 {
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
-    rh_consumer_delivery(consumer, in);
+    if (consumer->state == RH_CONSUMER_OPENING) rh_consumer_opened(consumer); /* its first event says where it is */
+    if (!consumer->destroyed) rh_consumer_delivery(consumer, in);
     rh_consumer_leave(consumer);
 }
 
@@ -295,9 +305,13 @@ static rh_status open_until(rh_client *client, const rh_consumer_opts *given, rh
     if (!consumer) return RH_E_MEMORY;
     consumer->quiet = quiet;
     status = rh_attachment_open(client, &consumer->attachment, consumer->path, 0, &handler, consumer, deadline);
-    if (status) free_block(consumer);
-    else *out = consumer;
-    return status;
+    if (status) {
+        free_block(consumer);
+        return status;
+    }
+    rh_latest_ask(consumer);
+    *out = consumer;
+    return RH_OK;
 }
 
 rh_status rh_consumer_open(rh_client *client, const rh_consumer_opts *opts, rh_consumer **out)
@@ -327,6 +341,7 @@ void rh_consumer_close(rh_consumer *consumer, rh_time deadline)
 {
     if (consumer->over || consumer->state == RH_CONSUMER_CLOSING) return;
     consumer->state = RH_CONSUMER_CLOSING;
+    rh_latest_forget(consumer);
     rh_attachment_close(&consumer->attachment, deadline);
 }
 
@@ -357,6 +372,7 @@ void rh_consumer_destroy(rh_consumer *consumer)
     rh_consumer_enter(consumer);
     consumer->destroyed = true;
     rh_timer_cancel(consumer->loop, &consumer->timer);
+    rh_latest_forget(consumer);
     drop_queue(consumer);
     if (!rh_attachment_is_gone(&consumer->attachment)) rh_attachment_abandon(&consumer->attachment);
     rh_consumer_leave(consumer);

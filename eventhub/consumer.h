@@ -1,7 +1,7 @@
 /**
  * consumer.h: the insides of a consumer.
  *
- * consumer.c opens and ends it, receive.c takes deliveries in and grants credit, retain.c keeps events.
+ * consumer.c opens and ends it, latest.c finds where "latest" is, receive.c takes deliveries in and grants credit, retain.c keeps events.
  */
 #ifndef RH_EVENTHUB_CONSUMER_H
 #define RH_EVENTHUB_CONSUMER_H
@@ -38,6 +38,7 @@ struct rh_consumer {
     rh_consumer_state state;
     uint32_t          inside; /* callbacks of ours on the stack: the block may not go */
     bool has_owner_level, track_last_enqueued;
+    bool asks;      /* where "latest" is; OPEN waits for that */
     bool settled;   /* open, or will never be */
     bool keeps;     /* the pool never rests */
     bool quiet;     /* somebody waits for the opening and hears of it by a return value */
@@ -49,6 +50,9 @@ struct rh_consumer {
 
 void rh_consumer_enter(rh_consumer *consumer);
 void rh_consumer_leave(rh_consumer *consumer);
+
+/** Its link is there, and all that OPEN waits for. */
+void rh_consumer_opened(rh_consumer *consumer);
 
 /** Ends it for a reason of ours; the link is detached. */
 void rh_consumer_fail(rh_consumer *consumer, rh_status status, const char *words);
@@ -72,6 +76,14 @@ RH_NODISCARD bool rh_consumer_furnish(rh_consumer *consumer);
 void rh_consumer_look_later(rh_consumer *consumer);
 
 void rh_consumer_on_look(void *user, rh_time now);
+
+/** Asks, if it is to read from there. After rh_attachment_open(). */
+void rh_latest_ask(rh_consumer *consumer);
+
+/** Whether OPEN waits for the answer; rh_latest_give_up() then comes from the consumer's timer. */
+bool rh_latest_waits(rh_consumer *consumer);
+void rh_latest_give_up(rh_consumer *consumer);
+void rh_latest_forget(rh_consumer *consumer);
 
 static inline uint8_t *rh_gather_bytes(rh_event *gather)
 {

@@ -13,7 +13,7 @@
  * What the defaults cost, in bytes, for each client:
  *
  *   the connection             at connect                                3.4 KiB; with TLS 15 KiB more, 48 while records flow
- *   $cbs, $management          at first use, a session and two links     1.7 KiB each
+ *   $cbs, $management          at first use, a session and two links     1.7 KiB each; RH_POSITION_LATEST uses both
  *   an audience with a token   at a producer's or consumer's open        0.4 KiB; the token's size while it is put
  *   links 64                   at a producer's or consumer's open        1.5 KiB each; 256 for each send in flight beyond one
  *   output ring                while something is written, of the loop   28 KiB
@@ -540,13 +540,21 @@ RH_API void rh_event_release(const rh_event *event);
 
 typedef enum rh_position_kind {
     RH_POSITION_EARLIEST,
-    RH_POSITION_LATEST,   /* only what is enqueued from now on; from its return on for one that is lost before its first event */
+    RH_POSITION_LATEST,   /* see below */
     RH_POSITION_OFFSET,
     RH_POSITION_SEQUENCE,
     RH_POSITION_TIME,     /* enqueued after (or at) this Unix time in milliseconds */
 } rh_position_kind;
 
-/** Where to start reading. inclusive: the event that sits exactly there is wanted too. */
+/**
+ * Where to start reading. inclusive: the event that sits exactly there is wanted too.
+ *
+ * LATEST gives nothing that was enqueued before the open, all that is enqueued after OPEN was told, and of what is enqueued between
+ * the two what is behind the place that the service chose. To hold that over a loss before the first event, the partition is
+ * asked for its last event ($management) beside the opening: one round trip more, none while the client's pair of links for questions
+ * is there. OPEN does not wait for the answer for longer than five seconds. If there is none, or a refusal (both logged, "consumer.latest"),
+ * or with retry.off, a consumer lost before its first event reads on from its return, and misses what came meanwhile.
+ */
 typedef struct rh_position {
     rh_position_kind kind;
     bool             inclusive;

@@ -25,7 +25,8 @@ static uint32_t wanted(const rh_consumer *consumer)
 
 void rh_consumer_renew(rh_consumer *consumer)
 {
-    if (consumer->state != RH_CONSUMER_OPEN || consumer->rewinding || consumer->destroyed) return;
+    bool reads = consumer->state == RH_CONSUMER_OPEN || consumer->state == RH_CONSUMER_OPENING;
+    if (!reads || consumer->rewinding || consumer->destroyed) return;
     rh_link *link = rh_attachment_link(&consumer->attachment);
     if (!link) return;
     uint32_t left = rh_link_credit_left(link);

@@ -34,6 +34,10 @@ void rh_consumer_on_look(void *user, rh_time now)
     rh_consumer *consumer = user;
     bool stirred = consumer->cells.stirred;
     (void)now;
+    if (consumer->asks) {
+        rh_latest_give_up(consumer);
+        return;
+    }
     consumer->cells.stirred = false;
     if (!stirred && consumer->held) return; /* for long: its release comes back here */
     if (!stirred && leave_gather(consumer)) rh_cells_fini(&consumer->cells);
