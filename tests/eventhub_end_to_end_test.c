@@ -409,3 +409,79 @@ Test(end_to_end, ten_thousand_single_events_keep_their_order)
     rh_consumer_destroy(consumer);
     rh_producer_destroy(producer);
 }
+
+/* -- a slow consumer ---------------------------------------------------------------------------------- */
+
+enum { FLOOD = 3000, HELD_MAX = FLOOD };
+
+static struct {
+    const rh_event *held[HELD_MAX];
+    unsigned        count, seen;
+    bool            is_greedy;
+} holder;
+
+static void hold(void *user, rh_consumer *consumer, const rh_event *event)
+{
+    (void)user, (void)consumer;
+    cr_assert_eq(number_of(event), (int)holder.seen, "in order, and each once");
+    holder.seen++;
+    if (holder.is_greedy && rh_event_retain(event, &holder.held[holder.count]) == RH_OK) holder.count++;
+}
+
+static void count_one(void *user, rh_consumer *consumer, const rh_event *event)
+{
+    (void)consumer, (void)event;
+    ++*(unsigned *)user;
+}
+
+static rh_consumer *consumer_with(const char *partition, void (*on_event)(void *, rh_consumer *, const rh_event *), void *user)
+{
+    rh_consumer *consumer;
+    const rh_consumer_opts *opts = RH_CONSUMER_OPTS(.partition = partition, .prefetch_bytes = 256 * 1024, .event_bytes = 64 * 1024,
+                                                    .handler = { .on_event = on_event }, .user = user);
+    cr_assert_eq(rh_consumer_open_wait(client, opts, &consumer, 5000, &error), RH_OK, "%s", error.description);
+    return consumer;
+}
+
+static bool turn_until(const unsigned *count, unsigned goal)
+{
+    rh_time end = rh_loop_now(loop) + RH_SECONDS(10);
+    while (*count < goal && rh_loop_now(loop) < end) cr_assert_eq(rh_loop_turn(loop, end), RH_OK);
+    return *count >= goal;
+}
+
+/* It keeps all it is given, on a loop with two receive buffers: its credit stops, another reader goes on, and nothing turns in vain. */
+Test(backend, a_consumer_that_holds_everything_takes_nothing_from_others, .timeout = 60)
+{
+    for (rh_loop_backend backend = RH_BACKEND_URING; backend <= RH_BACKEND_EPOLL; backend++) {
+        unsigned others = 0;
+        rh_loop_stats before, after;
+        memset(&holder, 0, sizeof holder);
+        holder.is_greedy = true;
+        world(RH_LOOP_OPTS(.backend = backend, .receive_buffers = 2, .receive_bytes = 4096), false);
+        rh_producer *first = producer_to("0"), *second = producer_to("1");
+        send_numbers(first, 0, FLOOD);
+        send_numbers(second, 0, FLOOD);
+        rh_consumer *greedy = consumer_with("0", hold, NULL);
+        rh_time rest = rh_loop_now(loop) + RH_MS(300);
+        while (rh_loop_now(loop) < rest) cr_assert_eq(rh_loop_turn(loop, rest), RH_OK);
+        unsigned seen = holder.seen;
+        cr_assert_lt(seen, FLOOD, "its credit stops");
+
+        rh_consumer *other = consumer_with("1", count_one, &others);
+        cr_expect(turn_until(&others, FLOOD), "another reads on: %u", others);
+        cr_expect_eq(holder.seen, seen);
+        rh_loop_stats_read(loop, &before);
+        rest = rh_loop_now(loop) + RH_MS(100);
+        while (rh_loop_now(loop) < rest) cr_assert_eq(rh_loop_turn(loop, rest), RH_OK);
+        rh_loop_stats_read(loop, &after);
+        cr_expect_leq(after.enters - before.enters, 8, "no busy loop");
+
+        holder.is_greedy = false;
+        while (holder.count) rh_event_release(holder.held[--holder.count]);
+        cr_expect(turn_until(&holder.seen, FLOOD), "then it goes on itself: %u", holder.seen);
+        rh_consumer_destroy(greedy), rh_consumer_destroy(other);
+        rh_producer_destroy(first), rh_producer_destroy(second);
+        close_world();
+    }
+}
