@@ -246,4 +246,6 @@ void sim_loop_fini(sim_loop *sim)
 void sim_loop_suspend(sim_loop *sim, rh_time time)
 {
     sim->now += time;
+    sim->woke = sim->now;
+    sim->slept += time;
 }

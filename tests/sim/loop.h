@@ -45,6 +45,8 @@ typedef struct sim_net_hooks {
 struct sim_loop {
     rh_loop      loop; /* first: this is an rh_loop */
     rh_time      now;
+    rh_time      woke; /* from its last sleep */
+    rh_time      slept; /* in all */
     rh_timers    timers;
     sim_pipe    *awake, **awake_end; /* to be looked at in this turn */
     sim_pipe    *pipes;

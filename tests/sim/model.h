@@ -20,6 +20,7 @@ typedef struct sim_event {
     uint8_t  accepted, unknown, refused; /* sends that ended so */
     uint8_t  open;     /* sends without outcome */
     uint32_t again;    /* times that it was sent beyond the first */
+    rh_time  due;      /* its last send ends by then */
     bool     once;     /* of a producer that sends again only what cannot be stored yet */
 } sim_event;
 

@@ -2,8 +2,8 @@
  * The program of the simulated worlds: one of them and its story, many of them and what they come to, or the smallest
  * part of one that fails.
  */
+#include "tests/sim/reach.h"
 #include "tests/sim/shrink.h"
-#include "tests/sim/tally.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,20 +37,6 @@ typedef struct arguments {
     bool          shrink, help;
 } arguments;
 
-static void print_grid(const sim_grid *grid)
-{
-    printf("%-10s", "");
-    for (int p = 0; p < SIM_PHASES; p++) printf("%9s", sim_phase_name[p]);
-    for (int f = 0; f < SIM_FAULT_KINDS; f++) {
-        printf("\n%-10s", sim_fault_name[f]);
-        for (int p = 0; p < SIM_PHASES; p++) {
-            if (sim_swarm_impossible((sim_fault)f, (sim_phase)p)) printf("%9s", "-");
-            else printf("%9llu", (unsigned long long)grid->hits[f][p]);
-        }
-    }
-    printf("\n");
-}
-
 static double seconds(void)
 {
     struct timespec now;
@@ -65,13 +51,14 @@ static int run_many(const sim_range *range)
     bool      whole = sim_tally_run(range, &tally);
     double    took  = seconds() - begin;
     if (range->hashes) return !whole || tally.failed;
-    print_grid(&tally.grid);
+    sim_reach_print(&tally);
     printf("from seed %llu: %llu events seen, %.0f seeds a minute in %u %s, hash %016llx\n", (unsigned long long)range->from,
            (unsigned long long)tally.events, (double)tally.seeds * 60 / took, range->jobs, range->jobs == 1 ? "process" : "processes",
            (unsigned long long)tally.hash);
     if (!whole) printf("a process died, and with it the rest of its seeds\n");
     printf("%llu passed, %llu failed\n", (unsigned long long)(tally.seeds - tally.failed), (unsigned long long)(tally.failed + !whole));
-    return !whole || tally.failed;
+    bool enough = range->faults != UINT32_MAX || sim_reach_is_enough(&tally);
+    return !whole || tally.failed || !enough;
 }
 
 static int run_one(sim_run run)

@@ -291,14 +291,3 @@ void sim_swarm_calm(sim_swarm *swarm)
         }
     }
 }
-
-const char *sim_swarm_impossible(sim_fault fault, sim_phase phase)
-{
-    bool service = fault == SIM_FAULT_DETACH || fault == SIM_FAULT_END || fault == SIM_FAULT_CLOSE;
-    bool answer  = fault == SIM_FAULT_REFUSE || fault == SIM_FAULT_IGNORE || fault == SIM_FAULT_FORGET;
-    if (answer && phase != SIM_CBS && phase != SIM_ATTACH && phase != SIM_STEADY) return "the service is not asked for anything";
-    if ((fault == SIM_FAULT_FAIL || fault == SIM_FAULT_HANG) && phase > SIM_TLS) return "there is nothing left to dial";
-    if (service && phase < SIM_OPEN) return "the service has no connection that it could end";
-    if ((fault == SIM_FAULT_DETACH || fault == SIM_FAULT_END) && phase == SIM_OPEN) return "there is no link yet";
-    return NULL;
-}

@@ -91,7 +91,4 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
 /** From now on nothing goes wrong; what is wrong with living connections is mended, or ends them. */
 void sim_swarm_calm(sim_swarm *swarm);
 
-/** Cells that cannot happen, with the reason; NULL: it can. */
-const char *sim_swarm_impossible(sim_fault fault, sim_phase phase);
-
 #endif

@@ -4,10 +4,25 @@
 
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Failures that are told one by one. */
 #define TOLD_MOST 20
+
+#define PROMPT RH_SECONDS(120)
+
+static rh_time processor_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (rh_time)now.tv_sec * RH_SECONDS(1) + (rh_time)now.tv_nsec;
+}
+
+static void longest(rh_time *most, rh_time time)
+{
+    if (time > *most) *most = time;
+}
 
 static void run_one(const sim_range *range, uint64_t seed, sim_tally *tally)
 {
@@ -15,6 +30,10 @@ static void run_one(const sim_range *range, uint64_t seed, sim_tally *tally)
     sim_result result = sim_world_run(&(sim_run){ .seed = seed, .faults = range->faults, .grid = &tally->grid });
     tally->seeds++;
     tally->events += result.events;
+    tally->prompt += result.bound <= PROMPT;
+    tally->processor = processor_time();
+    longest(&tally->bound_most, result.bound);
+    longest(&tally->finished_most, result.finished);
     tally->hash += result.hash * (2 * seed + 1);
     if (range->hashes) printf("%llu %016llx\n", (unsigned long long)seed, (unsigned long long)result.hash);
     if (result.wrong[0] && tally->failed++ < TOLD_MOST) printf("seed %llu: %s\n", (unsigned long long)seed, result.wrong);
@@ -34,6 +53,10 @@ static void add(sim_tally *sum, const sim_tally *part)
     sum->seeds += part->seeds;
     sum->failed += part->failed;
     sum->events += part->events;
+    sum->prompt += part->prompt;
+    sum->processor += part->processor;
+    longest(&sum->bound_most, part->bound_most);
+    longest(&sum->finished_most, part->finished_most);
     sum->hash += part->hash;
 }
 

@@ -11,6 +11,8 @@ typedef struct sim_tally {
     sim_grid grid;
     uint64_t seeds, failed, events;
     uint64_t hash; /* of all of them, in whatever order they were run */
+    uint64_t prompt; /* those whose calm is bounded by two minutes */
+    rh_time  bound_most, finished_most, processor; /* the last: of all processes */
 } sim_tally;
 
 typedef struct sim_range {

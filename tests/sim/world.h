@@ -9,6 +9,7 @@
 
 #include "eventhub/eventhub.h"
 #include "tests/sim/model.h"
+#include "tests/sim/shape.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/wire.h"
 
@@ -31,11 +32,11 @@ typedef struct sim_producer {
     rh_time      interval_most;
     rh_timer     timer;     /* the next send, or opening anew */
     bool         lost;      /* told to be closed */
-    rh_time      opening;   /* since when it is being opened; RH_TIME_NEVER: it was open */
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
     uint32_t     left;      /* sends to come */
+    rh_time      due;       /* opening or closing ends by then; 0: neither */
     bool         mute;      /* never opened */
     sim_chance   chance;
 } sim_producer;
@@ -54,15 +55,16 @@ typedef struct sim_consumer {
     rh_consumer *consumer;
     uint32_t     id;
     uint32_t     partition;
+    const char  *group;
     uint32_t     prefetch;
     uint32_t     hold_every; /* one event in so many is kept for a while; 0: none */
     int64_t      seen;       /* the last sequence number; -1: none */
     rh_timer     timer;
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
-    bool         lost, leaving, mute;
+    bool         lost, was_open, leaving, mute;
+    rh_time      due;
     sim_chance   chance;
-    rh_time      opening;
     uint64_t     events;
     sim_held    *held;
 } sim_consumer;
@@ -76,8 +78,8 @@ struct sim_client {
     rh_time       whim_most;
     uint32_t      whims;
     sim_chance    chance;
-    bool          lost, leaving;
-    rh_time       opening;
+    bool          lost, was_open, leaving;
+    rh_time       due;     /* closed by then; 0: not asked to */
     uint64_t      remade;
     sim_producer *producers;
     size_t        producer_count;
@@ -92,8 +94,8 @@ struct sim_world {
     sim_model    model;
     sim_chance   chance; /* of the shape of the world, and of its workload */
     rh_emulator *emulator;
-    uint32_t     partitions;
-    bool         tls;
+    sim_shape    shape;
+    rh_time      bound; /* of this world, from the last fault on */
     sim_client  *clients;
     size_t       client_count;
     bool         calm;    /* no new sends, no faults */
@@ -111,7 +113,8 @@ typedef struct sim_limits {
 typedef struct sim_result {
     uint64_t hash, lines, events, reopened;
     size_t   producers, consumers;
-    rh_time  finished; /* when the last work was done, from the start */
+    rh_time  finished; /* when the last work was done, from the last fault on */
+    rh_time  bound;    /* when it had to be */
     char     wrong[512]; /* "": nothing */
 } sim_result;
 
@@ -130,7 +133,10 @@ typedef struct sim_run {
 
 sim_result sim_world_run(const sim_run *run);
 
-/* -- workload.c ---------------------------------------------------------------------------------- */
+/* -- workload.c: all of it, and the clients ------------------------------------------------------ */
+
+/* Where the streams of choices begin: what one does moves no choice of another. */
+enum { SIM_STREAM_CLIENTS = 100, SIM_STREAM_PRODUCERS = 200, SIM_STREAM_CONSUMERS = 300 };
 
 void sim_workload_make(sim_world *world, const sim_limits *limits);
 void sim_workload_start(sim_world *world);
@@ -139,5 +145,37 @@ void sim_workload_close(sim_world *world);          /* politely */
 bool sim_workload_is_closed(const sim_world *world);
 void sim_workload_free(sim_world *world);
 void sim_workload_unfinished(const sim_world *world, char *text, size_t n); /* who is not done */
+
+/** What consumers have not seen yet. */
+void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes);
+
+rh_loop *sim_world_loop(const sim_world *world);
+
+/** Something ended: that is told, held against what it was promised, and searched for secrets. wanted: nobody asked for its end. */
+void sim_client_ended(sim_client *client, const char *who, uint32_t id, const rh_error *error, bool wanted);
+
+/** An operation that ends now had to by then; 0: there was no such time. Time that the machine slept is nobody's fault. */
+void sim_world_in_time(sim_world *world, const char *who, uint32_t id, const char *what, rh_time due);
+
+/** The same for something of a client, which it takes along when it is closed itself. */
+void sim_client_in_time(sim_client *client, const char *who, uint32_t id, const char *what, rh_time due);
+
+/** A moment after which a client tries what was lost again by itself. */
+rh_time sim_client_soon(const sim_client *client, sim_chance *chance);
+
+/* -- producer.c ----------------------------------------------------------------------------------- */
+
+void sim_producer_make(sim_client *client, sim_producer *producer, uint32_t id, const sim_limits *limits);
+void sim_producer_open(sim_producer *producer);
+bool sim_producer_leave(sim_producer *producer, rh_time when); /* false: there is nothing to close */
+void sim_producer_drop(sim_producer *producer);                /* it is gone at once */
+
+/* -- consumer.c ----------------------------------------------------------------------------------- */
+
+void sim_consumer_make(sim_client *client, sim_consumer *consumer, uint32_t id, const sim_limits *limits);
+void sim_consumer_open(sim_consumer *consumer);
+bool sim_consumer_leave(sim_consumer *consumer, rh_time when);
+void sim_consumer_drop(sim_consumer *consumer);
+void sim_consumer_release(sim_consumer *consumer); /* every event that it keeps */
 
 #endif
