@@ -112,7 +112,7 @@ static void leave(rh_attachment *a)
         status = rh_session_end(a->session, NULL, NULL);
     }
     if (status == RH_AGAIN) set_timer(a, rh_time_after(rh_loop_now(a->client->loop), RETRY));
-    else set_timer(a, a->state == RH_ATTACHMENT_LOST ? a->deadline : RH_TIME_NEVER);
+    else set_timer(a, a->state == RH_ATTACHMENT_LEAVING ? RH_TIME_NEVER : a->deadline);
     rh_client_wake(a->client);
 }
 
@@ -255,8 +255,8 @@ static void step(rh_attachment *a, rh_time now)
     else if (a->state == RH_ATTACHMENT_LOST && now >= a->deadline) rh_attachment_give_up(a);
     else if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
     else if ((a->error.status != RH_OK && !a->told) || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
-    else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (now >= a->deadline) late(a);
+    else if (a->state == RH_ATTACHMENT_CLOSING && !a->ending) leave(a);
     else if (a->state == RH_ATTACHMENT_WAITING && now < a->again) look_again(a, a->again);
     else if (a->state == RH_ATTACHMENT_WAITING && !a->parked && a->client->state == RH_CLIENT_OPEN && a->grant->valid) attach(a);
     else set_timer(a, a->deadline);
@@ -428,9 +428,14 @@ void rh_attachment_go_on(rh_attachment *a)
 
 void rh_attachment_close(rh_attachment *a, rh_time deadline)
 {
+    rh_time by = deadline ? deadline : rh_client_deadline(a->client, 0);
+    if (a->state == RH_ATTACHMENT_CLOSING && by < a->deadline) { /* who asks again is in more of a hurry */
+        a->deadline = by;
+        poke(a);
+    }
     if (a->state == RH_ATTACHMENT_GONE || a->state >= RH_ATTACHMENT_CLOSING) return;
     a->state    = RH_ATTACHMENT_CLOSING;
-    a->deadline = deadline ? deadline : rh_client_deadline(a->client, 0);
+    a->deadline = by;
     rh_story_drop(&a->error, rh_client_allocator(a->client));
     if (a->link && rh_link_detach(a->link, true, NULL, NULL) != RH_AGAIN) {
         a->ending = true;

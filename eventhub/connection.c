@@ -261,7 +261,8 @@ static void on_open(void *user, rh_engine *engine, const rh_amqp_open *open)
     rh_client *client = user;
     (void)engine, (void)open;
     if (client->state != RH_CLIENT_CONNECTING) return;
-    client->deadline = client->patience = RH_TIME_NEVER;
+    client->patience = RH_TIME_NEVER;
+    if (!client->closing) client->deadline = RH_TIME_NEVER; /* else it is the one of closing already */
     rh_timer_cancel(client->loop, &client->timer); /* both were soon: nobody shall be woken for them */
     client->was_open = client->opened = true;
     client->lost     = false;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define POOL_MOST (8u << 20)
+
 static rh_loop *loop_of(const sim_consumer *c)
 {
     return sim_world_loop(c->client->world);
@@ -76,7 +78,7 @@ static void on_pull(void *user, rh_time now)
         see(c, event);
         rh_event_release(event);
     }
-    rh_timer_set(loop_of(c), &c->pull, now + (world->calm ? RH_MS(20) : sim_scale(&c->chance, RH_MS(1), c->pull_most)));
+    rh_timer_set(loop_of(c), &c->pull, now + (world->calm ? RH_MS(5) : sim_scale(&c->chance, RH_MS(1), c->pull_most)));
 }
 
 /* -- coming and going ------------------------------------------------------------------------------ */
@@ -99,6 +101,14 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     if (!world->closing) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(c->client, &c->chance));
 }
 
+/* As small as the pace allows: who pulls its events is to meet a full pool. */
+static size_t pool_bytes(const sim_consumer *c)
+{
+    const sim_shape *shape = &c->client->world->shape;
+    size_t           n     = (size_t)shape->prefetch_least * shape->event_bytes * (c->pull_most ? 1 : 2);
+    return n < POOL_MOST ? n : POOL_MOST;
+}
+
 void sim_consumer_open(sim_consumer *c)
 {
     sim_client *client = c->client;
@@ -113,7 +123,7 @@ void sim_consumer_open(sim_consumer *c)
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(client->client, RH_CONSUMER_OPTS(
         .group = c->group, .partition = partition, .position = from, .prefetch = c->prefetch,
-        .prefetch_bytes = c->pull_most ? 1 : 4 * world->shape.event_bytes, .event_bytes = world->shape.event_bytes,
+        .prefetch_bytes = pool_bytes(c), .event_bytes = world->shape.event_bytes,
         .handler = { .on_event = c->pull_most ? NULL : on_event, .on_state = on_state }, .user = c), &c->consumer);
     if (status != RH_OK) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(client, &c->chance));
     if (status == RH_OK && c->pull_most) rh_timer_set(loop_of(c), &c->pull, world->loop.now + RH_MS(1));

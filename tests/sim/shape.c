@@ -26,10 +26,16 @@ static rh_time longest(rh_time a, rh_time b)
     return a > b ? a : b;
 }
 
-/* Frames that keep a line with frames of n bytes as fast as it has to be. */
+/* Events that have to be under way for a reader's pace; the time that it takes them in is part of the way. */
+static uint32_t pace_least(rh_time trip)
+{
+    return (uint32_t)(2 * PACE_LEAST * (trip + RH_MS(10)) / RH_SECONDS(1) + 1);
+}
+
+/* Frames that keep a line with frames of n bytes as fast as it has to be: small events have one each. */
 static uint32_t window_least(rh_time trip, uint32_t n)
 {
-    return (uint32_t)(2 * RATE_LEAST * trip / RH_SECONDS(1) / (n - FRAME_SPENT) + 1);
+    return (uint32_t)(2 * RATE_LEAST * trip / RH_SECONDS(1) / (n - FRAME_SPENT)) + pace_least(trip);
 }
 
 static uint64_t rate_of(rh_time trip, uint64_t frames, uint32_t n)
@@ -93,7 +99,7 @@ static void draw_work(sim_shape *s, sim_chance *c)
     s->batch_bytes    = scale(c, 80000, 1024 * 1024);
     s->huge_every     = sim_once_in(c, 16) ? scale(c, 5, 100) : 0;
     s->event_bytes    = (s->huge_every ? s->batch_bytes : s->body_most) + ANNOTATIONS;
-    s->prefetch_least = (uint32_t)(2 * PACE_LEAST * s->trip_most / RH_SECONDS(1) + 1);
+    s->prefetch_least = pace_least(s->trip_most);
 }
 
 void sim_shape_draw(sim_shape *s, sim_chance *c, rh_time trip_most, uint64_t rate, size_t tcp_window)

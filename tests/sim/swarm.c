@@ -283,11 +283,6 @@ void sim_swarm_calm(sim_swarm *swarm)
     swarm->return_most = 0;
     for (size_t i = 0; (wire = sim_wire_at(swarm->loop, i)); i++) {
         configure(swarm, wire);
-        for (int end = 0; end < 2; end++) {
-            wire->cut_at[end]        = UINT64_MAX;
-            wire->garbage[end]       = false;
-            wire->stalled_until[end] = 0;
-            sim_wire_stall(wire, end, swarm->loop->now);
-        }
+        sim_wire_mend(wire);
     }
 }

@@ -499,6 +499,30 @@ void sim_wire_silence(sim_wire *wire)
     rh_timer_set(loop_of(server), &server->deadline, wire->sim->now + UNACKNOWLEDGED_TIME);
 }
 
+/* What crawls along a thin line arrives as if the line had been a good one from now on. */
+static void hurry(sim_pipe *to)
+{
+    sim_wire *wire = to->wire;
+    wire->busy_until[to->side] = wire->last_at[to->side] = wire->sim->now;
+    for (segment *s = to->coming; s; s = s->next) {
+        rh_time at = wire->sim->now + wire->latency_most;
+        if (s->at > at) s->at = at;
+        wire->last_at[to->side] = s->at;
+    }
+}
+
+void sim_wire_mend(sim_wire *wire)
+{
+    for (int end = 0; end < 2; end++) {
+        wire->cut_at[end]        = UINT64_MAX;
+        wire->garbage[end]       = false;
+        wire->stalled_until[end] = 0;
+        if (!wire->end[end]) continue;
+        hurry(wire->end[end]);
+        arm_arrival(wire->end[end]);
+    }
+}
+
 void sim_wire_stall(sim_wire *wire, int end, rh_time until)
 {
     if (until > wire->stalled_until[end]) wire->stalled_until[end] = until;

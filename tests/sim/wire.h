@@ -49,6 +49,9 @@ void sim_wire_silence(sim_wire *wire);
 /** What is under way and what follows arrives no earlier. */
 void sim_wire_stall(sim_wire *wire, int end, rh_time until);
 
+/** Nothing is wrong with it any more but its silence. */
+void sim_wire_mend(sim_wire *wire);
+
 /** The world says so for what cannot be read off the wire: SIM_DRAIN. */
 void sim_wire_reached(sim_wire *wire, sim_phase phase);
 
