@@ -343,6 +343,17 @@ void rh_consumer_close(rh_consumer *consumer, rh_time deadline)
     consumer->state = RH_CONSUMER_CLOSING;
     rh_latest_forget(consumer);
     rh_attachment_close(&consumer->attachment, deadline);
+    /* Its link is down already, to be opened again; that it is gone only the peer can tell, and nobody waits for that now. */
+    if (consumer->rewinding && consumer->attachment.state == RH_ATTACHMENT_LEAVING) rh_timer_set(consumer->loop, &consumer->timer, rh_loop_now(consumer->loop));
+}
+
+void rh_consumer_end_rewind(rh_consumer *consumer)
+{
+    static const rh_error none;
+    if (!consumer->rewinding || consumer->state != RH_CONSUMER_CLOSING) return;
+    rh_consumer_enter(consumer);
+    end(consumer, &none);
+    rh_consumer_leave(consumer);
 }
 
 rh_status rh_consumer_close_wait(rh_consumer *consumer, uint32_t timeout_ms, rh_error *error)

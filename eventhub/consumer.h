@@ -61,6 +61,9 @@ void rh_consumer_fail(rh_consumer *consumer, rh_status status, const char *words
 void rh_consumer_rewind(rh_consumer *consumer);
 void rh_consumer_rewind_if_room(rh_consumer *consumer);
 
+/** If it is to be closed meanwhile, it need not come back. */
+void rh_consumer_end_rewind(rh_consumer *consumer);
+
 /** Grants what prefetch and the pool have room for, if that is worth a flow. */
 void rh_consumer_renew(rh_consumer *consumer);
 

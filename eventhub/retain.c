@@ -38,6 +38,8 @@ void rh_consumer_on_look(void *user, rh_time now)
         rh_latest_give_up(consumer);
         return;
     }
+    if (consumer->attachment.state == RH_ATTACHMENT_LEAVING) rh_consumer_end_rewind(consumer); /* which frees nothing before it is gone */
+    if (consumer->keeps) return;
     consumer->cells.stirred = false;
     if (!stirred && consumer->held) return; /* for long: its release comes back here */
     if (!stirred && leave_gather(consumer)) rh_cells_fini(&consumer->cells);

@@ -550,6 +550,21 @@ Test(client, a_close_that_is_not_answered_ends_at_its_deadline)
     cr_expect(world_close(&w));
 }
 
+Test(client, a_second_close_that_is_in_more_of_a_hurry_is_kept)
+{
+    world_open(&w, NULL);
+    cr_assert_eq(story_open(&a, &w, "hub/Partitions/0", 5), RH_OK);
+    cr_assert(toy_loop_until(&w.toy, &a.up, 5));
+    w.toy.silent  = true;
+    rh_time start = w.toy.now;
+    rh_attachment_close(&a.attachment, start + RH_SECONDS(9));
+    rh_attachment_close(&a.attachment, start + RH_SECONDS(2));
+    cr_expect(toy_loop_until(&w.toy, &a.down, 5));
+    cr_expect_eq(w.toy.now - start, RH_SECONDS(2));
+    cr_expect_eq(a.error.status, RH_E_TIMEOUT);
+    cr_expect(world_close(&w));
+}
+
 Test(client, an_abandoned_link_says_nothing_more_but_that_it_is_gone)
 {
     for (unsigned turns = 0; turns < 40; turns++) {

@@ -52,6 +52,7 @@ struct sim_loop {
     sim_pipe    *pipes;
     sim_listener *listeners;
     uint32_t     wires; /* made so far */
+    sim_wire    *speaking; /* whose bytes are being read; NULL: nobody's */
     bool         in_turn, stopped;
     sim_chance   random;
     uint64_t     seed;

@@ -16,7 +16,6 @@ static const struct {
     const char *why;
 } impossible[] = {
     { SIM_FAULT_FAIL, AFTER_TLS, "there is nothing left to dial" },
-    { SIM_FAULT_HANG, AFTER_TLS, "there is nothing left to dial" },
     { SIM_FAULT_DETACH, BEFORE_OPEN | P(OPEN), "there is no link yet" },
     { SIM_FAULT_END, BEFORE_OPEN | P(OPEN), "there is no session yet" },
     { SIM_FAULT_CLOSE, BEFORE_OPEN, "the service has no connection that it could close" },

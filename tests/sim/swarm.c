@@ -103,6 +103,7 @@ static bool strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
     case SIM_FAULT_CUT: wire->cut_at[end] = wire->passed[end] + sim_scale(chance, 1, 100000); return true;
     case SIM_FAULT_GARBAGE: wire->garbage[end] = true; return true;
     case SIM_FAULT_SILENCE: sim_wire_silence(wire); return true;
+    case SIM_FAULT_HANG: sim_wire_hang(wire); return true;
     case SIM_FAULT_STALL: sim_wire_stall(wire, end, swarm->loop->now + sim_scale(chance, RH_MS(10), RH_SECONDS(60))); return true;
     case SIM_FAULT_SLOW: slow_down(swarm, wire); return true;
     case SIM_FAULT_SUSPEND: sim_loop_suspend(swarm->loop, sim_scale(chance, RH_SECONDS(1), RH_SECONDS(100))); return true;
@@ -130,7 +131,7 @@ static void hit(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 }
 
 /* Those that come when somebody asks, not by themselves. */
-#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_HANG | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET)
+#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET)
 
 static sim_fault choose(sim_swarm *swarm)
 {
@@ -213,13 +214,18 @@ static void on_phase(void *user, sim_wire *wire, sim_phase phase)
     strike_later(swarm, wire, fault, sim_below(&swarm->chance, 3 * swarm->latency_most));
 }
 
+/* Where the client is that asks. What it sent ahead of an answer comes before the phase that it belongs to. */
+static sim_phase asking(const sim_swarm *swarm, rh_emulator_moment moment)
+{
+    sim_phase least = moment == RH_EMULATOR_TOKEN ? SIM_CBS : moment == RH_EMULATOR_ATTACH ? SIM_ATTACH : SIM_STEADY;
+    sim_phase phase = swarm->loop->speaking ? swarm->loop->speaking->phase : least;
+    return phase < least && phase < SIM_CBS ? least : phase;
+}
+
 rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const char **words)
 {
     static const struct { sim_fault fault; rh_emulator_fault does; } kinds[] = {
         { SIM_FAULT_REFUSE, RH_EMULATOR_REFUSE }, { SIM_FAULT_IGNORE, RH_EMULATOR_IGNORE }, { SIM_FAULT_FORGET, RH_EMULATOR_FORGET },
-    };
-    static const sim_phase phases[] = {
-        [RH_EMULATOR_TOKEN] = SIM_CBS, [RH_EMULATOR_INQUIRY] = SIM_STEADY, [RH_EMULATOR_ATTACH] = SIM_ATTACH, [RH_EMULATOR_SEND] = SIM_STEADY,
     };
     sim_swarm *swarm = user;
     begin(swarm, sim_occasion_of('r', swarm->requests++, 0));
@@ -227,7 +233,7 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
     if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
     if (!sim_swarm_allows(swarm, swarm->at)) return RH_EMULATOR_NO_FAULT;
     *words = condition(swarm);
-    note(swarm, kinds[i].fault, phases[moment]);
+    note(swarm, kinds[i].fault, asking(swarm, moment));
     return kinds[i].does;
 }
 

@@ -16,7 +16,7 @@
     X(SLOW, "slow")           /* pieces of a few bytes, a thin line */                   \
     X(GARBAGE, "garbage")     /* a frame that is none arrives between two */             \
     X(FAIL, "fail")           /* name, connect or handshake fails */                     \
-    X(HANG, "hang")           /* a step of connecting never ends */                      \
+    X(HANG, "hang")           /* it stops, and keeps the line */                      \
     X(DETACH, "detach")       /* the service detaches a link */                          \
     X(END, "end")             /* the service ends a session */                           \
     X(CLOSE, "close")         /* the service closes the connection */                    \

@@ -212,14 +212,21 @@ static size_t whole_frames(sim_pipe *p)
     return whole;
 }
 
+static bool hangs(const sim_pipe *p)
+{
+    return p->wire->hung && p->side == SIM_SERVER;
+}
+
 static void feed(sim_pipe *p)
 {
-    if (p->closing || p->dead || p->n == 0 || !p->handler->wants_input(p->user)) return;
+    if (hangs(p) || p->closing || p->dead || p->n == 0 || !p->handler->wants_input(p->user)) return;
     size_t whole = whole_frames(p);
     if (whole == 0) return;
     uint8_t *bytes = malloc(whole);
     memcpy(bytes, p->inbox, whole);
-    size_t used = p->handler->input(p->user, &p->pipe, bytes, whole);
+    p->sim->speaking = p->wire;
+    size_t used      = p->handler->input(p->user, &p->pipe, bytes, whole);
+    p->sim->speaking = NULL;
     memset(bytes, 0x5a, whole);
     free(bytes);
     if (used > whole) sim_loop_break(p->sim, "input used more than it was given");
@@ -328,7 +335,7 @@ static size_t piece(sim_pipe *p)
 /* One piece; the next when this one has been given back. False: nothing to send, or no room for it. */
 static bool push(sim_pipe *p)
 {
-    if (p->taken > p->returned) return true;
+    if (hangs(p) || p->taken > p->returned) return true;
     if (!lend(p)) return false;
     size_t n = piece(p);
     if (n == 0) return true;
@@ -487,6 +494,13 @@ static void on_unacknowledged(void *user, rh_time now)
     down(user, RH_E_CONNECTION_LOST, "sim: nothing was acknowledged");
 }
 
+static void notice_silence(sim_pipe *server, rh_time time)
+{
+    server->deadline.fn   = on_unacknowledged;
+    server->deadline.user = server;
+    rh_timer_set(loop_of(server), &server->deadline, server->sim->now + time);
+}
+
 void sim_wire_silence(sim_wire *wire)
 {
     sim_pipe *server = wire->end[SIM_SERVER];
@@ -495,8 +509,12 @@ void sim_wire_silence(sim_wire *wire)
     for (int end = 0; end < 2; end++)
         if (wire->end[end]) forget_coming(wire->end[end]);
     if (!server) return;
-    server->deadline = (rh_timer){ .fn = on_unacknowledged, .user = server };
-    rh_timer_set(loop_of(server), &server->deadline, wire->sim->now + UNACKNOWLEDGED_TIME);
+    notice_silence(server, UNACKNOWLEDGED_TIME);
+}
+
+void sim_wire_hang(sim_wire *wire)
+{
+    wire->hung = true;
 }
 
 /* What crawls along a thin line arrives as if the line had been a good one from now on. */
@@ -513,6 +531,9 @@ static void hurry(sim_pipe *to)
 
 void sim_wire_mend(sim_wire *wire)
 {
+    sim_pipe *server = wire->end[SIM_SERVER];
+    /* The silence was noticed at the other end, too, and nobody's place is taken there by a ghost. */
+    if ((wire->silent || wire->hung) && server) notice_silence(server, FIN_TIME);
     for (int end = 0; end < 2; end++) {
         wire->cut_at[end]        = UINT64_MAX;
         wire->garbage[end]       = false;

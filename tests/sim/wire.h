@@ -33,6 +33,7 @@ struct sim_wire {
     rh_time  return_most;                 /* how late lent bytes come back */
 
     bool     silent;           /* whatever is sent is swallowed */
+    bool     hung;             /* the server takes nothing more and says nothing more, and its system does not mind */
     rh_time  stalled_until[2]; /* nothing arrives at that end before */
     rh_time  busy_until[2], last_at[2];
     uint64_t passed[2];        /* bytes that arrived */
@@ -45,6 +46,9 @@ void sim_wire_reset(sim_wire *wire);
 
 /** Nothing arrives any more, at either end. The server's system gives up some day; the client has to notice by itself. */
 void sim_wire_silence(sim_wire *wire);
+
+/** The server is there, and does nothing any more. */
+void sim_wire_hang(sim_wire *wire);
 
 /** What is under way and what follows arrives no earlier. */
 void sim_wire_stall(sim_wire *wire, int end, rh_time until);
