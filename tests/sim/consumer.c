@@ -95,7 +95,7 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
         if (!c->leaving) c->due = 0;
     }
     if (state != RH_CONSUMER_CLOSED && state != RH_CONSUMER_STOLEN) return;
-    sim_client_ended(c->client, "consumer", c->id, error, c->was_open && !c->leaving);
+    sim_client_ended(c->client, "consumer", c->id, error, c->leaving, c->was_open ? 0 : c->due);
     sim_client_in_time(c->client, "consumer", c->id, "ended", c->due);
     c->lost = true;
     if (!world->closing) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(c->client, &c->chance));

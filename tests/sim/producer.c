@@ -58,7 +58,7 @@ static void on_closed(void *user, rh_producer *producer, const rh_error *error)
     sim_producer *p     = user;
     sim_world    *world = p->client->world;
     (void)producer;
-    sim_client_ended(p->client, "producer", p->id, error, p->was_open && !p->leaving);
+    sim_client_ended(p->client, "producer", p->id, error, p->leaving, p->was_open ? 0 : p->due);
     sim_client_in_time(p->client, "producer", p->id, "ended", p->due);
     if (p->lost) sim_model_wrong(&world->model, "producer %u ended twice", p->id);
     if (p->sends) sim_model_wrong(&world->model, "producer %u closed with %u sends without outcome", p->id, p->sends);

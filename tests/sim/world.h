@@ -32,6 +32,7 @@ typedef struct sim_producer {
     rh_time      interval_most;
     rh_timer     timer;     /* the next send, or opening anew */
     bool         lost;      /* told to be closed */
+    bool         was_open;  /* since it was opened the last time */
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
     uint32_t     sends;     /* without outcome */
@@ -80,6 +81,7 @@ struct sim_client {
     sim_chance    chance;
     bool          lost, was_open, leaving;
     rh_time       due;     /* closed by then; 0: not asked to */
+    rh_time       open_by; /* its first connection */
     uint64_t      remade;
     sim_producer *producers;
     size_t        producer_count;
@@ -151,8 +153,8 @@ void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes
 
 rh_loop *sim_world_loop(const sim_world *world);
 
-/** Something ended: that is told, held against what it was promised, and searched for secrets. wanted: nobody asked for its end. */
-void sim_client_ended(sim_client *client, const char *who, uint32_t id, const rh_error *error, bool wanted);
+/** Something ended: that is told, held against what it was promised, and searched for secrets. open_by: 0 if it was open. */
+void sim_client_ended(sim_client *client, const char *who, uint32_t id, const rh_error *error, bool leaving, rh_time open_by);
 
 /** An operation that ends now had to by then; 0: there was no such time. Time that the machine slept is nobody's fault. */
 void sim_world_in_time(sim_world *world, const char *who, uint32_t id, const char *what, rh_time due);
