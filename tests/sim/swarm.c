@@ -70,7 +70,9 @@ static rh_emu_link *some_link(sim_swarm *swarm, rh_emu_connection *connection)
 static bool service_fault(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 {
     rh_emu_connection *connection = connection_of(swarm, wire);
-    if (!connection || !connection->engine || rh_engine_phase_of(connection->engine) != RH_ENGINE_OPENED) return false;
+    if (!connection || !connection->engine) return false;
+    bool opened = rh_engine_phase_of(connection->engine) == RH_ENGINE_OPENED;
+    if (!opened && (fault != SIM_FAULT_CLOSE || wire->phase != SIM_OPEN)) return false; /* who is asked to open may hang up instead */
     const char *why = condition(swarm);
     if (fault == SIM_FAULT_CLOSE) (void)rh_engine_close(connection->engine, why, "The simulated service closes the connection.");
     else {
