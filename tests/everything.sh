@@ -16,7 +16,7 @@ echo "the program and strangers"
 part cli 240 tests/cli.sh
 part interop 400 tests/interop/run.sh
 part main_job 60 "$BUILD/ringhub" run --rounds 1
-part soak 120 tests/soak/run.sh 20
+part soak 200 tests/soak/run.sh 20
 part install 120 tests/install.sh
 
 echo "every allocation fails in turn"
@@ -25,7 +25,7 @@ part starvation.all 300 "$BUILD/tests/starvation" all
 echo "epoll instead of the ring"
 units .epoll '^(transport|tls|eventhub)' RH_LOOP=epoll
 RH_LOOP=epoll part cli.epoll 240 tests/cli.sh
-RH_LOOP=epoll SEED=2 part soak.epoll 120 tests/soak/run.sh 20
+RH_LOOP=epoll SEED=2 part soak.epoll 200 tests/soak/run.sh 20
 RH_LOOP=epoll part interop.epoll 400 tests/interop/run.sh
 RH_LOOP=epoll part main_job.epoll 60 "$BUILD/ringhub" run --rounds 1
 
