@@ -65,6 +65,7 @@ help:
 	@echo "make soak       our client over TLS beside an emulator that errs by a script, every event looked for (TIME=60 seconds)"
 	@echo "make long       days and a month on virtual time: idleness, silence, sleep, tokens, one link of many that dies (RUN=month)"
 	@echo "make sanitize   the tests under ASan and UBSan"
+	@echo "make coverage   every line of codec/ and proto/ is reached by unit tests and corpora together"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
@@ -228,6 +229,12 @@ determinism: packages-lint
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
 	@BUILD=$(BUILD)/sanitize LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run.sh check
+
+COVERED = $(patsubst tests/%_test.c,%,$(wildcard tests/codec_*_test.c tests/proto_*_test.c))
+
+coverage: packages-test
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CC=gcc CFLAGS='-O0 -g --coverage -fprofile-update=atomic' $(COVERED:%=$(BUILD)/coverage/tests/%) $(TARGETS:%=$(BUILD)/coverage/replay/%)
+	@BUILD=$(BUILD)/coverage tests/coverage.sh
 
 lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc tests

@@ -40,15 +40,14 @@ static size_t map_size(rh_slice partition_key, const rh_property *properties, si
     return 3 + compound_size(n, 2 * (count + (partition_key.p ? 1 : 0)));
 }
 
+/* Of the kinds that header and properties have. */
 static size_t number_size(rh_kind kind, const void *from)
 {
     switch (kind) {
-    case RH_KIND_bool:      return 1;
-    case RH_KIND_ubyte:     return 2;
-    case RH_KIND_ushort:    return 3;
-    case RH_KIND_uint:      return uint_size(*(const uint32_t *)from);
-    case RH_KIND_timestamp: return 9;
-    default:                return *(const uint64_t *)from > 0xff ? 9 : uint_size(*(const uint64_t *)from);
+    case RH_KIND_bool:  return 1;
+    case RH_KIND_ubyte: return 2;
+    case RH_KIND_uint:  return uint_size(*(const uint32_t *)from);
+    default:            return 9; /* timestamps */
     }
 }
 

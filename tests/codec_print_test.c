@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "codec/codec.h"
+#include "codec/text.h"
 
 static const char *print(rh_slice encoded)
 {
@@ -143,4 +144,12 @@ Test(print, types_have_the_names_of_the_book)
     cr_expect_str_eq(rh_type_name(RH_INVALID), "invalid");
     cr_expect_str_eq(rh_type_name((rh_type)77), "invalid");
     for (int type = 0; type < RH_INVALID; type++) cr_expect_not_null(rh_type_name((rh_type)type));
+}
+
+Test(print, a_number_alone_is_its_digits)
+{
+    char room[RH_DECIMAL_ROOM];
+    cr_expect(rh_slice_is(rh_text_decimal(0, room), "0"));
+    cr_expect(rh_slice_is(rh_text_decimal(UINT64_MAX, room), "18446744073709551615"));
+    cr_expect_str_eq(room, "18446744073709551615");
 }

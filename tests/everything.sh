@@ -3,8 +3,9 @@
 echo "the connection lost after every byte"
 part resets_all 120 "$BUILD/tests/resets" --every 1
 
-echo "the call graph"
+echo "codec/ and proto/ by their call graph and their lines"
 part recursion 120 tests/recursion.sh
+part coverage 400 make --no-print-directory -s coverage
 
 echo "instructions"
 part instructions 300 tests/instructions.sh check

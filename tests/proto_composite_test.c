@@ -306,6 +306,15 @@ Test(composite, absent_numbers_have_the_defaults_of_the_specification)
     cr_expect_null(source.expiry_policy.p);
 }
 
+Test(composite, only_three_kinds_have_defaults_other_than_zero)
+{
+    for (int id = 0; id < RH_AMQP_UNKNOWN; id++)
+        for (uint8_t i = 0; i < rh_tables[id].count; i++) {
+            const rh_row *row = &rh_tables[id].rows[i];
+            if (row->fallback) cr_expect(row->kind == RH_KIND_ubyte || row->kind == RH_KIND_ushort || row->kind == RH_KIND_uint, "%s of %s", row->words, rh_tables[id].words);
+        }
+}
+
 Test(composite, a_view_wants_one_list_and_nothing_behind_it)
 {
     rh_amqp_accepted accepted;

@@ -1,6 +1,7 @@
 /**
  * Links: attach, refuse, detach, and the limits of both ends.
  */
+#include "proto/engine.h"
 #include "tests/peer.h"
 
 #include <criterion/criterion.h>
@@ -63,6 +64,64 @@ Test(link, a_refused_link_shows_as_detach_only)
         cr_expect_str_eq(pair->client.detached.description, "not you");
         cr_expect_eq(pair->server.count[ON_DETACH], 1);
         pair_free(pair);
+    }
+}
+
+Test(link, a_refusal_without_words_is_one_all_the_same)
+{
+    struct peer *peer = peer_new(RH_ENGINE_OPTS());
+    peer_open(peer, 65536, 0);
+    cr_assert_eq(end_begin(&peer->end, NULL), RH_OK);
+    peer_begin(peer, 0, 100);
+    cr_assert_eq(end_attach(&peer->end, "l", false), RH_OK);
+    peer_hear(peer);
+    rh_amqp_attach refusal = { .has = RH_HAS_ATTACH_ROLE, .name = rh_str("l"), .role = true };
+    peer_say(peer, 0, RH_AMQP_ATTACH, &refusal);
+    peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_CLOSED, .closed = true });
+    peer_hear(peer);
+    cr_expect_eq(peer->end.count[ON_ATTACH], 0);
+    cr_expect_eq(peer->end.count[ON_DETACH], 1);
+    cr_expect_eq(peer->end.detached.status, RH_E_DETACHED);
+    peer_free(peer);
+}
+
+static struct peer *peer_that_allows(uint32_t handle_max)
+{
+    struct peer  *peer  = peer_new(RH_ENGINE_OPTS(.server = true));
+    rh_amqp_begin begin = { .has = RH_HAS_BEGIN_HANDLE_MAX, .incoming_window = 100, .outgoing_window = 100, .handle_max = handle_max };
+    peer_open(peer, 65536, 0);
+    peer_say(peer, 0, RH_AMQP_BEGIN, &begin);
+    peer_hear(peer);
+    return peer;
+}
+
+/* An owner without on_attach takes none. */
+static const rh_engine_handler nobody;
+
+Test(link, a_link_that_nobody_takes_is_refused)
+{
+    struct peer *peer         = peer_that_allows(255);
+    peer->end.engine->handler = &nobody;
+    peer_attach(peer, 0, 0, "l", true);
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_ATTACH), 1);
+    cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_DETACH), "amqp:not-allowed");
+    peer_free(peer);
+}
+
+/* The peer allows one handle, and that is taken. */
+Test(link, without_a_handle_for_the_answer_the_session_ends)
+{
+    for (int later = 0; later < 2; later++) {
+        struct peer *peer = peer_that_allows(0);
+        peer->end.waits   = true;
+        if (!later) peer->end.engine->handler = &nobody;
+        cr_assert_eq(end_attach(&peer->end, "ours", false), RH_OK);
+        peer_attach(peer, 0, 0, "theirs", true);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_END), later ? 0 : 1);
+        if (later) peer_say(peer, 0, RH_AMQP_DETACH, &(rh_amqp_detach){ .has = RH_HAS_DETACH_CLOSED, .closed = true });
+        peer_hear(peer);
+        cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_END), "amqp:resource-limit-exceeded");
+        peer_free(peer);
     }
 }
 

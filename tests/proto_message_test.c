@@ -494,6 +494,7 @@ Test(write, what_cannot_be_written_is_an_argument_error)
         rh_enc e = rh_enc_of(bytes, sizeof bytes);
         cr_expect_eq(rh_message_write(&e, &bad[i]), RH_E_ARGUMENT, "row %zu", i);
     }
+    cr_expect_lt(rh_message_size(&bad[0]), sizeof bytes, "nor has it a size, but asking does no harm");
 }
 
 Test(write, properties_are_written_with_all_their_fields)

@@ -141,14 +141,18 @@ Test(sasl, a_server_offers_four_mechanisms_in_an_array)
 
 Test(sasl, a_mechanism_that_is_not_offered_ends_the_client)
 {
-    struct peer *peer = peer_new(RH_ENGINE_OPTS(.sasl = RH_SASL_EXTERNAL));
-    peer_hear(peer);
-    peer_say_header(peer, 3);
-    peer_say(peer, 0, RH_AMQP_SASL_MECHANISMS, &(rh_amqp_sasl_mechanisms){ .sasl_server_mechanisms = rh_slice_of("\xa3\x05PLAIN", 7) });
-    peer_hear(peer);
-    cr_expect_eq(peer->end.closed.status, RH_E_SASL);
-    cr_expect_eq(peer->heard_n, 8, "no response leaves");
-    peer_free(peer);
+    const rh_slice offers[] = { rh_slice_of("\xa3\x05PLAIN", 7), rh_slice_of("\xe0\x0d\x02\xa3\x05PLAIN\x04NONE", 15),
+                                rh_slice_of("\xe0\x04\x02\x50\x01\x02", 6) };
+    for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
+        struct peer *peer = peer_new(RH_ENGINE_OPTS(.sasl = RH_SASL_EXTERNAL));
+        peer_hear(peer);
+        peer_say_header(peer, 3);
+        peer_say(peer, 0, RH_AMQP_SASL_MECHANISMS, &(rh_amqp_sasl_mechanisms){ .sasl_server_mechanisms = offers[i] });
+        peer_hear(peer);
+        cr_expect_eq(peer->end.closed.status, i < 2 ? RH_E_SASL : RH_E_INVALID_FIELD, "row %zu: %s", i, rh_status_name(peer->end.closed.status));
+        cr_expect_eq(peer->heard_n, 8, "no response leaves");
+        peer_free(peer);
+    }
 }
 
 /* What may come when: everything else ends the exchange, and nothing reaches an assert. */

@@ -338,6 +338,29 @@ Test(session, a_rejection_too_long_for_the_peers_frames_goes_without_its_words)
     peer_free(peer);
 }
 
+Test(session, each_outcome_leaves_as_its_own_state)
+{
+    static const rh_composite_id states[] = { [RH_ACCEPTED] = RH_AMQP_ACCEPTED, [RH_REJECTED] = RH_AMQP_REJECTED, [RH_RELEASED] = RH_AMQP_RELEASED,
+                                              [RH_MODIFIED] = RH_AMQP_MODIFIED, [RH_SETTLED] = RH_AMQP_UNKNOWN };
+    struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+    peer->end.settles = false;
+    peer_open(peer, 65536, 0);
+    peer_begin(peer, 0, 100);
+    peer->end.credit = 10;
+    peer_attach(peer, 0, 0, "l", false);
+    for (uint32_t kind = 0; kind < sizeof states / sizeof *states; kind++) {
+        rh_amqp_disposition disposition;
+        rh_amqp_transfer    transfer = transfer_to(0, kind, false);
+        peer_say_transfer(peer, &transfer, "x");
+        cr_expect_eq(rh_link_settle(peer->end.link, kind, kind, (rh_outcome_kind)kind, NULL, NULL), RH_OK);
+        peer_hear(peer);
+        cr_assert(peer_heard(peer, RH_AMQP_DISPOSITION, kind, &disposition));
+        rh_dec state = rh_dec_of(disposition.state);
+        cr_expect_eq(rh_composite_peek(&state), states[kind], "outcome %u", kind);
+    }
+    peer_free(peer);
+}
+
 Test(session, neighbours_settled_together_leave_as_one_disposition)
 {
     struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
