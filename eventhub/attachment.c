@@ -112,7 +112,7 @@ static void leave(rh_attachment *a)
         status = rh_session_end(a->session, NULL, NULL);
     }
     if (status == RH_AGAIN) set_timer(a, rh_time_after(rh_loop_now(a->client->loop), RETRY));
-    else set_timer(a, a->state == RH_ATTACHMENT_LEAVING ? RH_TIME_NEVER : a->deadline);
+    else set_timer(a, a->state == RH_ATTACHMENT_LEAVING && !a->returns ? RH_TIME_NEVER : a->deadline);
     rh_client_wake(a->client);
 }
 
@@ -134,6 +134,7 @@ static void end(rh_attachment *a)
 {
     bool told = a->state == RH_ATTACHMENT_LEAVING;
     a->state  = RH_ATTACHMENT_LEAVING;
+    if (!told && a->returns) a->deadline = rh_client_deadline(a->client, 0);
     /* The handler may abandon the attachment or destroy the client; neither frees it before on_gone. */
     if (!told && !a->silent) tell_down(a);
     leave(a);
@@ -227,20 +228,8 @@ static const rh_story *last_try(const rh_attachment *a)
     return &a->error;
 }
 
-static void late(rh_attachment *a)
-{
-    rh_error        error;
-    bool            over  = !a->was_up && rh_loop_now(a->client->loop) >= a->open_until;
-    const rh_story *story = last_try(a);
-    if (over && story->status) rh_story_read(story, &error);
-    else rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
-    keep(a, &error);
-    if (over || a->state == RH_ATTACHMENT_CLOSING) end(a); /* its time is over, whatever the reason */
-    else down(a);
-}
-
 /* The old link is in the way of the new one for as long as its end is not answered. */
-void rh_attachment_give_up(rh_attachment *a)
+static void give_up(rh_attachment *a)
 {
     rh_error error;
     rh_error_own(&error, RH_E_PEER_SILENT, "the service did not answer the detach of ", a->grant->audience, NULL);
@@ -248,11 +237,27 @@ void rh_attachment_give_up(rh_attachment *a)
     rh_client_break(a->client, &error);
 }
 
+static void late(rh_attachment *a)
+{
+    rh_error        error;
+    bool            over  = !a->was_up && rh_loop_now(a->client->loop) >= a->open_until;
+    const rh_story *story = last_try(a);
+    if (a->state == RH_ATTACHMENT_CLOSING && a->returns) {
+        give_up(a);
+        return;
+    }
+    if (over && story->status) rh_story_read(story, &error);
+    else rh_error_own(&error, RH_E_TIMEOUT, waiting_for(a), a->grant->audience, NULL);
+    keep(a, &error);
+    if (over || a->state == RH_ATTACHMENT_CLOSING) end(a); /* its time is over, whatever the reason */
+    else down(a);
+}
+
 static void step(rh_attachment *a, rh_time now)
 {
     bool over = !a->was_up && now >= a->open_until;
     if (a->state == RH_ATTACHMENT_LOST && over) end(a);
-    else if (a->state == RH_ATTACHMENT_LOST && now >= a->deadline) rh_attachment_give_up(a);
+    else if (now >= a->deadline && (a->state == RH_ATTACHMENT_LOST || (a->state == RH_ATTACHMENT_LEAVING && a->returns))) give_up(a);
     else if (a->state == RH_ATTACHMENT_LEAVING || a->state == RH_ATTACHMENT_LOST) leave(a);
     else if ((a->error.status != RH_OK && !a->told) || (a->state == RH_ATTACHMENT_CLOSING && !a->session)) down(a);
     else if (now >= a->deadline) late(a);
@@ -444,6 +449,17 @@ void rh_attachment_close(rh_attachment *a, rh_time deadline)
     } else {
         poke(a);
     }
+}
+
+void rh_attachment_return(rh_attachment *a)
+{
+    a->returns = true;
+    rh_attachment_close(a, 0);
+}
+
+void rh_attachment_stay_away(rh_attachment *a)
+{
+    a->returns = false;
 }
 
 void rh_attachment_abandon(rh_attachment *a)

@@ -52,6 +52,7 @@ struct rh_attachment {
     bool                         silent; /* abandoned: neither on_down nor deliveries */
     bool                         ending; /* our end was sent */
     bool                         parked; /* waiting for its owner, too */
+    bool                         returns; /* its owner opens it again as soon as it is gone */
     bool                         was_up; /* once: from then on it recovers however long that takes */
     bool                         told;   /* error is only why the last try to open it failed, and another one follows */
     bool                         refused; /* its token was, for good */

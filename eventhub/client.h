@@ -83,8 +83,14 @@ void rh_attachment_close(rh_attachment *attachment, rh_time deadline);
 /** As close for an owner who will hear nothing more: no callback but on_outcome and on_gone. The link is still detached politely. */
 void rh_attachment_abandon(rh_attachment *attachment);
 
-/** Its end is not answered: the connection is taken for lost, so that there can be a new one. From the loop only. */
-void rh_attachment_give_up(rh_attachment *attachment);
+/**
+ * As close for an owner who will open it again as soon as it is gone: a detach or an end that is not answered within the client's
+ * operation timeout costs the connection, for the old link is in the way of the new one. on_down tells RH_OK.
+ */
+void rh_attachment_return(rh_attachment *attachment);
+
+/** It does not come back after all: only the deadline of close() holds. */
+void rh_attachment_stay_away(rh_attachment *attachment);
 
 /** Nothing is held: the memory is the owner's (never opened, refused at open, or after on_gone). */
 bool rh_attachment_is_gone(const rh_attachment *attachment);

@@ -146,10 +146,8 @@ static void on_down(void *user, const rh_error *error)
 {
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
-    bool late  = error->status == RH_E_TIMEOUT;
-    bool again = consumer->rewinding && (error->status == RH_OK || late) && consumer->state == RH_CONSUMER_OPEN;
+    bool again = consumer->rewinding && error->status == RH_OK && consumer->state == RH_CONSUMER_OPEN;
     if (!again) end(consumer, error);
-    else if (late) rh_attachment_give_up(&consumer->attachment);
     rh_consumer_leave(consumer);
 }
 
@@ -182,7 +180,7 @@ void rh_consumer_rewind(rh_consumer *consumer)
     consumer->rewinding = true;
     rh_client_log(consumer->client, RH_LOG_INFO, "consumer.rewind", "the pool is full: reading on later from partition ",
                   consumer->partition, NULL);
-    rh_attachment_close(&consumer->attachment, 0);
+    rh_attachment_return(&consumer->attachment);
 }
 
 void rh_consumer_rewind_if_room(rh_consumer *consumer)
@@ -342,6 +340,7 @@ void rh_consumer_close(rh_consumer *consumer, rh_time deadline)
     if (consumer->over || consumer->state == RH_CONSUMER_CLOSING) return;
     consumer->state = RH_CONSUMER_CLOSING;
     rh_latest_forget(consumer);
+    rh_attachment_stay_away(&consumer->attachment);
     rh_attachment_close(&consumer->attachment, deadline);
     /* Its link is down already, to be opened again; that it is gone only the peer can tell, and nobody waits for that now. */
     if (consumer->rewinding && consumer->attachment.state == RH_ATTACHMENT_LEAVING) rh_timer_set(consumer->loop, &consumer->timer, rh_loop_now(consumer->loop));

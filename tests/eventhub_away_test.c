@@ -4,6 +4,7 @@
 
 #include "emulator/connection.h"
 #include "eventhub/connection.h"
+#include "eventhub/consumer.h"
 #include "eventhub/eventhub.h"
 #include "eventhub/producer.h"
 #include "proto/engine.h"
@@ -407,5 +408,74 @@ Test(away, a_reader_that_never_had_a_place_hears_at_once_that_there_is_none)
     open_reader(RH_E_QUOTA);
     cr_expect_lt(t.world.toy.now - start, RH_SECONDS(1));
     raw_close(&readers);
+    close_world();
+}
+
+/* -- a pool that is full --------------------------------------------------------------------------------- */
+
+static void fill_hub(uint32_t count)
+{
+    uint32_t      body[225] = { 0 };
+    rh_event_data event     = { .body = { (const uint8_t *)body, sizeof body } };
+    for (; body[0] < count; body[0]++) cr_assert_eq(rh_producer_send_event_wait(t.producer, &event, 0, NULL), RH_OK);
+}
+
+static void take_all(void)
+{
+    const rh_event *event;
+    while (rh_consumer_receive(t.consumer, &event) == RH_OK) {
+        on_event(NULL, t.consumer, event);
+        rh_event_release(event);
+    }
+}
+
+Test(away, a_reader_with_a_full_pool_whose_detach_is_not_answered_reads_on)
+{
+    open_world();
+    open_producer(1);
+    fill_hub(24);
+    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .event_bytes = 1100, .prefetch_bytes = 3000), &t.consumer, 0, NULL), RH_OK);
+    for (unsigned i = 0; i < 1000 && !t.consumer->rewinding; i++) (void)!rh_loop_turn(&t.world.toy.loop, RH_NOWAIT);
+    cr_assert(t.consumer->rewinding);
+    t.world.toy.silent = true;
+    toy_loop_pass(&t.world.toy, 61);
+    t.world.toy.silent = false;
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_OPEN, "%s", rh_consumer_error(t.consumer)->description);
+    for (unsigned i = 0; i < 40 && t.read_count < 24; i++) take_all(), toy_loop_pass(&t.world.toy, 20);
+    cr_expect_eq(t.read_count, 24);
+    for (unsigned i = 0; i < t.read_count; i++) cr_expect_eq(t.read[i], i);
+    close_world();
+}
+
+/* A full pool, and the service answers the detach but never the end of the session. */
+static void leave_half_way(void)
+{
+    open_world();
+    open_producer(1);
+    fill_hub(24);
+    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .event_bytes = 1100, .prefetch_bytes = 3000), &t.consumer, 0, NULL), RH_OK);
+    for (unsigned i = 0; i < 1000 && t.consumer->attachment.state != RH_ATTACHMENT_LEAVING; i++) (void)!rh_loop_turn(&t.world.toy.loop, RH_NOWAIT);
+    cr_assert_eq(t.consumer->attachment.state, RH_ATTACHMENT_LEAVING);
+    t.world.toy.silent = true;
+}
+
+Test(away, a_reader_between_two_links_closes_without_the_end_of_the_first)
+{
+    leave_half_way();
+    rh_time start = t.world.toy.now;
+    cr_expect_eq(rh_consumer_close_wait(t.consumer, 5000, NULL), RH_OK);
+    cr_expect_lt(t.world.toy.now - start, RH_SECONDS(1));
+    close_world();
+}
+
+Test(away, a_session_whose_end_is_not_answered_costs_the_connection_and_not_the_reader)
+{
+    leave_half_way();
+    unsigned dials = t.world.toy.dials;
+    toy_loop_pass(&t.world.toy, 61);
+    t.world.toy.silent = false;
+    for (unsigned i = 0; i < 40 && t.read_count < 24; i++) take_all(), toy_loop_pass(&t.world.toy, 20);
+    cr_expect_gt(t.world.toy.dials, dials);
+    cr_expect_eq(t.read_count, 24);
     close_world();
 }

@@ -2,7 +2,6 @@
 
 #include "emulator/connection.h"
 #include "eventhub/connection.h"
-#include "eventhub/consumer.h"
 #include "eventhub/eventhub.h"
 #include "eventhub/sas.h"
 #include "tests/emulator_world.h"
@@ -733,22 +732,4 @@ Test(recovery, a_full_pool_and_a_busy_service_end_no_consumer)
 Test(recovery, a_full_pool_and_losses_lose_and_repeat_no_event)
 {
     read_slowly(false, true);
-}
-
-Test(recovery, a_reader_with_a_full_pool_whose_detach_is_not_answered_reads_on)
-{
-    open_world(NULL, NULL, 0);
-    open_producer(false);
-    fill_hub(24);
-    cr_assert_eq(rh_consumer_open_wait(t.client, RH_CONSUMER_OPTS(.partition = "0", .event_bytes = 1100, .prefetch_bytes = 3000), &t.consumer, 0, NULL), RH_OK);
-    for (unsigned i = 0; i < 1000 && !t.consumer->rewinding; i++) (void)!rh_loop_turn(&t.world.toy.loop, RH_NOWAIT);
-    cr_assert(t.consumer->rewinding);
-    t.world.toy.silent = true;
-    toy_loop_pass(&t.world.toy, 61);
-    t.world.toy.silent = false;
-    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_OPEN, "%s", rh_consumer_error(t.consumer)->description);
-    for (unsigned i = 0; i < 40 && t.seen_count < 24; i++) take_all(), toy_loop_pass(&t.world.toy, 20);
-    cr_expect_eq(t.seen_count, 24);
-    for (unsigned i = 0; i < t.seen_count; i++) cr_expect_eq(t.seen[i], i);
-    close_world();
 }
