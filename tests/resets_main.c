@@ -251,18 +251,15 @@ static void roundtrip(struct run *run)
     producer_close(run, producer);
 }
 
-/* What is under way when the connection is lost may end with it: then it is asked once more, and only once. */
 static void ask(struct run *run)
 {
     rh_hub_properties       hub;
     rh_partition_properties partition;
     rh_error                error;
-    rh_status               status = rh_client_hub_properties_wait(run->client, &hub, MINUTES, &error);
-    if (status == RH_E_CONNECTION_LOST) status = rh_client_hub_properties_wait(run->client, &hub, MINUTES, &error);
-    if (went_well(run, "hub", status, &error) && hub.partition_count != 4) wrong(run, "%u partitions", hub.partition_count);
-    status = rh_client_partition_properties_wait(run->client, "2", &partition, MINUTES, &error);
-    if (status == RH_E_CONNECTION_LOST) status = rh_client_partition_properties_wait(run->client, "2", &partition, MINUTES, &error);
-    if (went_well(run, "partition", status, &error) && partition.last_enqueued_sequence_number != 5)
+    if (went_well(run, "hub", rh_client_hub_properties_wait(run->client, &hub, MINUTES, &error), &error) && hub.partition_count != 4)
+        wrong(run, "%u partitions", hub.partition_count);
+    if (went_well(run, "partition", rh_client_partition_properties_wait(run->client, "2", &partition, MINUTES, &error), &error) &&
+        partition.last_enqueued_sequence_number != 5)
         wrong(run, "%lld is the last event", (long long)partition.last_enqueued_sequence_number);
 }
 
