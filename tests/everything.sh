@@ -11,7 +11,7 @@ echo "instructions"
 part instructions 300 tests/instructions.sh check
 
 echo "long runs on virtual time"
-part long.more 300 "$BUILD/rh-long" audiences stable month rough
+part long.more 300 "$BUILD/rh-long" audiences refresh stable month rough
 
 echo "the program and strangers"
 part cli 240 tests/cli.sh

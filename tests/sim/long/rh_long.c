@@ -21,6 +21,7 @@ static const struct {
     { "wrap", sim_run_wrap },
     { "dead", sim_run_dead },
     { "audiences", sim_run_audiences },
+    { "refresh", sim_run_refresh },
     { "stable", sim_run_stable },
     { "month", sim_run_month },
     { "rough", sim_run_rough },

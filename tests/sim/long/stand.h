@@ -91,6 +91,7 @@ bool sim_run_kill(void);
 bool sim_run_wrap(void);
 bool sim_run_dead(void);
 bool sim_run_audiences(void);
+bool sim_run_refresh(void);
 bool sim_run_stable(void);
 bool sim_run_month(void);
 bool sim_run_rough(void);
