@@ -7,6 +7,7 @@
  * byte for its length (times 3, so that both widths of a section are met). The same bytes are also tried as a batch.
  */
 #include "fuzz/kit/lent.h"
+#include "fuzz/kit/mutator.h"
 #include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
@@ -113,3 +114,4 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 10000, 600)
+TARGET_HOLDS_VALUES(0)

@@ -1,6 +1,7 @@
 /* A frame, and the list, message or batch inside: readers by hand and by table agree, what was read is written and read
  * again, and nothing points outside of the bytes. */
 #include "fuzz/kit/lent.h"
+#include "fuzz/kit/mutator.h"
 #include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
@@ -224,3 +225,8 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 20000, 1000)
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return kit_mutate_frame(data, size, max, seed);
+}

@@ -2,6 +2,7 @@
  * A message: what the view finds in the bytes is what a message rebuilt of it holds, and rebuilding that once more gives
  * the same bytes. The sizes told beforehand are those written, and a message cut short is none, unless at the end of a section.
  */
+#include "fuzz/kit/mutator.h"
 #include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
@@ -148,3 +149,4 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 8000, 1000)
+TARGET_HOLDS_VALUES(0)

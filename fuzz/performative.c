@@ -6,6 +6,7 @@
  * An input that begins with 00 is a described list. Any other first byte says which list is made of the bytes behind it:
  * so the writers meet fields that no reader has seen before them.
  */
+#include "fuzz/kit/mutator.h"
 #include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 #include "proto/proto.h"
@@ -246,3 +247,4 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 5000, 300)
+TARGET_HOLDS_VALUES(0)

@@ -1,4 +1,5 @@
 /* One AMQP value: what skip, decode, check, print and encode say of the same bytes must agree. */
+#include "fuzz/kit/mutator.h"
 #include "fuzz/kit/target.h"
 #include "fuzz/oracle.h"
 
@@ -158,3 +159,4 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 20000, 4000)
+TARGET_HOLDS_VALUES(0)

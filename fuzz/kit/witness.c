@@ -26,7 +26,7 @@ void kit_witness_init(struct witness *w, uint32_t first_id, const uint8_t *paylo
     w->first_id       = first_id;
     w->payload        = payload;
     w->peer_frame_max = RH_FRAME_SIZE_MIN;
-    w->closed = w->asked = w->ending = false;
+    w->closed = w->asked = false;
     w->written = w->left = 0;
     memset(w->sessions, 0, sizeof w->sessions);
     memset(w->links, 0, sizeof w->links);
@@ -68,7 +68,7 @@ static struct witness_link *heard_by(struct witness *w, const struct witness_ses
 {
     for (size_t i = 0; i < WITNESS_LINKS; i++) {
         struct witness_link *l = &w->links[i];
-        if (l->live && l->heard && l->session == number_of(w, session) && l->peer_handle == handle) return l;
+        if (l->live && l->heard && !l->left && l->session == number_of(w, session) && l->peer_handle == handle) return l;
     }
     return NULL;
 }
@@ -163,6 +163,12 @@ static void said_attach(struct witness *w, struct witness_session *s, const rh_a
     link->handle = attach->handle;
 }
 
+static void heard_detach(struct witness *w, struct witness_session *s, const rh_amqp_detach *detach)
+{
+    struct witness_link *link = heard_by(w, s, detach->handle);
+    if (link) link->left = true;
+}
+
 static void said_detach(struct witness *w, struct witness_session *s, const rh_amqp_detach *detach)
 {
     struct witness_link *link = said_by(w, s, detach->handle);
@@ -186,17 +192,17 @@ static void said_flow(struct witness *w, struct witness_session *s, const rh_amq
 {
     REQUIRE(flow->next_outgoing_id == s->next_outgoing_id);
     REQUIRE(((flow->has & RH_HAS_FLOW_NEXT_INCOMING_ID) != 0) == s->heard);
-    if (s->heard && !w->ending) REQUIRE(flow->next_incoming_id == s->next_incoming_id);
+    if (s->heard) s->doubt |= flow->next_incoming_id != s->next_incoming_id;
     if (!(flow->has & RH_HAS_FLOW_HANDLE)) return;
     struct witness_link *link = said_by(w, s, flow->handle);
     REQUIRE(link != NULL);
     if (link->receiver) return;
     /* [2.6.7] a drained sender counts its credit away; no other way leads out of it but a delivery. */
     uint32_t given_back = flow->delivery_count - link->delivery_count;
-    REQUIRE(given_back == 0 || given_back == link->credit);
+    link->doubt |= given_back != 0 && given_back != link->credit;
     link->delivery_count += given_back;
     link->credit -= given_back;
-    REQUIRE(flow->link_credit == link->credit);
+    link->doubt |= flow->link_credit != link->credit;
 }
 
 /* -- transfers --------------------------------------------------------------------------------- */
@@ -218,7 +224,7 @@ static void said_transfer(struct witness *w, struct witness_session *s, const rh
     REQUIRE(s->heard && s->window > 0);
     s->window--;
     s->next_outgoing_id++;
-    REQUIRE(link != NULL && link->heard && !link->receiver);
+    REQUIRE(link != NULL && link->heard && !link->receiver && !link->doubt && !s->doubt);
     if (!link->half) delivery_begins(s, link, transfer);
     else REQUIRE(transfer->aborted || transfer->delivery_id == link->delivery_id);
     link->half = transfer->more && !transfer->aborted;
@@ -262,6 +268,7 @@ static void hear(struct witness *w, uint16_t channel, rh_composite_id id, const 
     if (id == RH_AMQP_ATTACH) heard_attach(w, s, &p->attach);
     if (id == RH_AMQP_FLOW) heard_flow(w, s, &p->flow);
     if (id == RH_AMQP_TRANSFER) s->next_incoming_id++;
+    if (id == RH_AMQP_DETACH) heard_detach(w, s, &p->detach);
     if (id == RH_AMQP_END) s->over = true;
 }
 
@@ -350,6 +357,15 @@ void kit_witness_wire(struct witness *w, const uint8_t *p, size_t n)
     rh_dec           d = rh_dec_of(frame.body);
     REQUIRE(rh_amqp_transfer_decode(&d, &transfer) == RH_OK);
     check_payload(w, frame.channel, &transfer, rh_slice_of(d.p, rh_dec_left(&d)));
+}
+
+bool kit_witness_is_content(const struct witness *w)
+{
+    for (size_t i = 0; i < WITNESS_SESSIONS; i++)
+        if (w->sessions[i].live && w->sessions[i].doubt) return false;
+    for (size_t i = 0; i < WITNESS_LINKS; i++)
+        if (w->links[i].live && w->links[i].doubt) return false;
+    return true;
 }
 
 bool kit_witness_credit_is(const struct witness *w, rh_slice name, uint32_t credit)

@@ -2,7 +2,8 @@
  * witness.h: somebody beside an engine who reads both directions and holds it to what the specification lets it send:
  * frames that parse and fit the peer's frame size, transfers within the session's window [2.5.6], deliveries within the link's
  * credit [2.6.7], each delivery whole and in order [2.7.5], nothing on what has ended. It keeps its own books, from the
- * frames alone; where its sums and the engine's differ it aborts.
+ * frames alone; where its sums and the engine's differ it aborts, unless what they are about ends then: an engine that has
+ * decided to end a link or session counts no further.
  */
 #ifndef RH_KIT_WITNESS_H
 #define RH_KIT_WITNESS_H
@@ -13,6 +14,8 @@ enum { WITNESS_SESSIONS = 8, WITNESS_LINKS = 32, WITNESS_FRAMES = 1024 };
 
 struct witness_link {
     bool     live, said, heard; /* our attach was seen, the peer's was */
+    bool     doubt;             /* the sums differ: nothing but its end may follow */
+    bool     left;              /* the peer has detached: its handle may name another */
     bool     receiver;          /* we are */
     bool     half;              /* the last transfer has more to come */
     uint16_t session;
@@ -23,6 +26,7 @@ struct witness_link {
 
 struct witness_session {
     bool     live, heard, over; /* over: the peer has ended it */
+    bool     doubt;             /* as of a link */
     uint16_t channel, peer_channel;
     uint32_t next_outgoing_id, first_outgoing_id, next_delivery_id, next_incoming_id;
     uint32_t window;            /* transfers that the peer still takes */
@@ -41,7 +45,6 @@ struct witness {
     const uint8_t         *payload; /* what every delivery is a beginning of */
     uint32_t               peer_frame_max;
     bool                   closed;  /* our close was written */
-    bool                   ending;  /* an owner has ended a session: what still comes on it is not counted */
     bool                   asked;   /* the peer's begin that waits for an answer */
     uint16_t               asked_channel;
     rh_amqp_begin          asked_begin;
@@ -60,6 +63,9 @@ void kit_witness_frame(struct witness *witness, bool outgoing, uint8_t type, uin
 
 /** One whole frame or protocol header, as it leaves. */
 void kit_witness_wire(struct witness *witness, const uint8_t *p, size_t n);
+
+/** Everything has left that was to: no sums differ but on what has ended. */
+bool kit_witness_is_content(const struct witness *witness);
 
 /** Whether the witness believes that this many deliveries may be sent on the link with this name. */
 bool kit_witness_credit_is(const struct witness *witness, rh_slice name, uint32_t credit);

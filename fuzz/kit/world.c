@@ -18,7 +18,7 @@ static struct {
     size_t      wire_n;
     uint8_t     inside; /* what to do in the next callback */
     uint8_t     met;
-    bool        no_room, room_is_lent, loan_is_lent;
+    bool        no_room, room_is_lent, loan_is_lent, ending;
 } w;
 
 static struct witness witness;
@@ -271,7 +271,7 @@ static void count_credit(void)
 {
     uint32_t left = rh_link_credit_left(w.link);
     if (left == 0 || rh_link_is_receiver(w.link) || !rh_link_is_attached(w.link)) return;
-    if (witness.ending || rh_engine_phase_of(w.engine) != RH_ENGINE_OPENED) return; /* flows are not looked at any more */
+    if (w.ending || rh_engine_phase_of(w.engine) != RH_ENGINE_OPENED) return; /* flows are not looked at any more */
     REQUIRE(kit_witness_credit_is(&witness, rh_link_name(w.link), left + rh_link_queued(w.link)));
 }
 
@@ -288,11 +288,12 @@ static void do_another_thing(uint8_t what)
 static void act(uint8_t what)
 {
     const rh_link_opts opts = receiving();
+    if (traces) fprintf(stderr, "   owner 0x%02x\n", what);
     switch (what >> 4) {
     case 0: send_one(what); break;
     case 1: attach_one(what); break;
     case 2: (void)rh_link_detach(w.link, what & 1, what & 2 ? "amqp:link:stolen" : NULL, "words"); break;
-    case 3: witness.ending |= rh_session_end(w.session, what & 2 ? "amqp:internal-error" : NULL, "words") == RH_OK; break;
+    case 3: w.ending |= rh_session_end(w.session, what & 2 ? "amqp:internal-error" : NULL, "words") == RH_OK; break;
     case 4: (void)rh_engine_close(w.engine, what & 2 ? "amqp:connection:forced" : NULL, "words"); break;
     case 5: (void)rh_link_credit(w.link, what & 15); break;
     case 6: (void)rh_link_drain(w.link); break;
@@ -434,6 +435,7 @@ static void close_world(void)
     w.no_room = false;
     for (int i = 0; i < 40 && (take(32) || rh_engine_deadline(w.engine) == 0); i++) rh_engine_tick(w.engine, w.now);
     count_credit();
+    if (rh_engine_phase_of(w.engine) == RH_ENGINE_OPENED && !rh_engine_wants_output(w.engine)) REQUIRE(kit_witness_is_content(&witness));
     w.inside = 0;
     rh_engine_lost(w.engine, NULL);
     rh_engine_tick(w.engine, w.now);
