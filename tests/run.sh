@@ -68,6 +68,7 @@ part long 240 "$BUILD/rh-long" idle service silence suspend waking storm kill wr
 echo "inputs of the fuzz targets"
 part corpora 60 tests/corpora.sh
 echo "the house"
+part fault_matrix 30 tests/fault_matrix.sh
 part walls 60 tests/walls.sh
 part instructions_gate 60 tests/instructions_test.sh
 part bench_results 30 tests/bench_results.sh
