@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 # Whether one thing that the table names exists.
 exists() {
     case $1 in
-    sim:*) grep -q "\"${1#sim:}\")" tests/sim/swarm.h ;;
+    sim:*) grep -qF "\"${1#sim:}\")" tests/sim/swarm.h ;;
+    shape:*) grep -qw "${1#shape:}" tests/sim/shape.h ;;
     long:*) grep -q "{ \"${1#long:}\"," tests/sim/long/rh_long.c ;;
     *:*) grep -qF -- "${1#*:}" "tests/${1%%:*}_main.c" ;;
     */*) grep -qE "^Test\([a-z_]+, ${1#*/}[,)]" "tests/${1%%/*}_test.c" ;;
@@ -23,7 +24,7 @@ check() {
         for name in $(grep -oE '`[^`]+`' <<<"$tests" | tr ' ' '~' | tr -d '`'); do
             name=${name//\~/ } names=$((names + 1))
             exists "$name" || { echo "no such test:$fault: $name"; wrong=1; }
-            case $name in sim:* | long:*) kinds+=S ;; *) kinds+=T ;; esac
+            case $name in sim:* | shape:* | long:*) kinds+=S ;; *) kinds+=T ;; esac
         done
         case $where:$kinds in *S*:*S*) ;; *S*:*) echo "not in the simulated world:$fault"; wrong=1 ;; esac
         case $where:$kinds in *[RU]*:*T*) ;; *[RU]*:*) echo "no test of its own:$fault"; wrong=1 ;; esac
