@@ -109,7 +109,8 @@ static rh_status delivery_fill(struct delivery *d, struct link *link, const rh_t
 static bool sends(const struct link *link)
 {
     const struct session *session = link->session;
-    if (link->receiver || link_is_leaving(link) || session->dying || session->end_due) return false;
+    bool                  begun   = session->state == SESSION_MAPPED || session->state == SESSION_BEGIN_SENT;
+    if (link->receiver || link_is_leaving(link) || !begun || session->dying || session->end_due) return false;
     return connection_may_send(session->engine);
 }
 

@@ -157,6 +157,28 @@ Test(connection, a_broken_performative_is_a_decode_error_at_its_byte)
     peer_free(peer);
 }
 
+/* A list that claims more bytes than there are, as each of the fourteen, where that one belongs. */
+Test(connection, every_performative_that_cannot_be_read_ends_the_connection)
+{
+    for (uint8_t code = RH_CODE_OPEN; code <= RH_CODE_SASL_OUTCOME; code = code == RH_CODE_CLOSE ? RH_CODE_SASL_MECHANISMS : (uint8_t)(code + 1)) {
+        bool         sasl   = code >= RH_CODE_SASL_MECHANISMS;
+        bool         server = !sasl || code == RH_CODE_SASL_INIT || code == RH_CODE_SASL_RESPONSE;
+        struct peer *peer   = peer_new(RH_ENGINE_OPTS(.server = server, .sasl = sasl ? RH_SASL_ANONYMOUS : RH_SASL_NONE));
+        if (sasl) peer_say_header(peer, 3);
+        else if (code == RH_CODE_OPEN) peer_headers(peer);
+        else peer_open(peer, 65536, 0);
+        if (code > RH_CODE_BEGIN && !sasl) peer_begin(peer, 0, 10);
+        if (code == RH_CODE_SASL_OUTCOME)
+            peer_say(peer, 0, RH_AMQP_SASL_MECHANISMS, &(rh_amqp_sasl_mechanisms){ .sasl_server_mechanisms = rh_slice_of("\xa3\x09" "ANONYMOUS", 11) });
+        peer_say_frame(peer, sasl, 0, rh_slice_of(((uint8_t[]){ 0x00, 0x53, code, 0xc0, 0x09, 0x01, 0x40 }), 7));
+        peer_hear(peer);
+        bool misplaced = code == RH_CODE_SASL_CHALLENGE || code == RH_CODE_SASL_RESPONSE; /* no mechanism of ours has those */
+        cr_expect_eq(peer->end.closed.status, misplaced ? RH_E_PROTOCOL : RH_E_DECODE, "0x%02x: %s", code, rh_status_name(peer->end.closed.status));
+        cr_expect_str_eq(peer_heard_condition(peer, RH_AMQP_CLOSE), sasl ? "" : "amqp:decode-error", "0x%02x", code);
+        peer_free(peer);
+    }
+}
+
 Test(connection, bodies_that_are_no_performative_are_refused)
 {
     static const struct {
