@@ -43,6 +43,7 @@ static void end(rh_consumer *consumer, const rh_error *why)
 {
     if (consumer->over) return;
     rh_latest_forget(consumer);
+    rh_watchdog_destroy(consumer);
     if (!consumer->error.status) rh_story_keep(&consumer->error, &consumer->allocator, why);
     const rh_error *error = consumer->error.status ? rh_story_error(&consumer->error) : NULL;
     enter_state(consumer, consumer->error.status == RH_E_STOLEN ? RH_CONSUMER_STOLEN : RH_CONSUMER_CLOSED, error);
@@ -302,8 +303,10 @@ static rh_status open_until(rh_client *client, const rh_consumer_opts *given, rh
     rh_consumer *consumer = make(client, &opts);
     if (!consumer) return RH_E_MEMORY;
     consumer->quiet = quiet;
-    status = rh_attachment_open(client, &consumer->attachment, consumer->path, 0, &handler, consumer, deadline);
+    if (opts.stall_ms) status = rh_watchdog_create(consumer, opts.stall_ms);
+    if (!status) status = rh_attachment_open(client, &consumer->attachment, consumer->path, 0, &handler, consumer, deadline);
     if (status) {
+        rh_watchdog_destroy(consumer);
         free_block(consumer);
         return status;
     }
@@ -383,6 +386,7 @@ void rh_consumer_destroy(rh_consumer *consumer)
     consumer->destroyed = true;
     rh_timer_cancel(consumer->loop, &consumer->timer);
     rh_latest_forget(consumer);
+    rh_watchdog_destroy(consumer);
     drop_queue(consumer);
     if (!rh_attachment_is_gone(&consumer->attachment)) rh_attachment_abandon(&consumer->attachment);
     rh_consumer_leave(consumer);

@@ -1,7 +1,8 @@
 /**
  * consumer.h: the insides of a consumer.
  *
- * consumer.c opens and ends it, latest.c finds where "latest" is, receive.c takes deliveries in and grants credit, retain.c keeps events.
+ * consumer.c opens and ends it, latest.c finds where "latest" is, watchdog.c tells of partitions that
+ * stand still, receive.c takes deliveries in and grants credit, retain.c keeps events.
  */
 #ifndef RH_EVENTHUB_CONSUMER_H
 #define RH_EVENTHUB_CONSUMER_H
@@ -10,6 +11,8 @@
 #include "eventhub/client.h"
 #include "eventhub/event.h"
 #include "eventhub/story.h"
+
+typedef struct rh_watchdog rh_watchdog;
 
 struct rh_consumer {
     rh_attachment       attachment;
@@ -34,6 +37,7 @@ struct rh_consumer {
     uint32_t  waiting, held; /* held: all that is in the pool, waiting or retained */
     size_t    largest;       /* of the recent events: what the next may need */
 
+    rh_watchdog      *watchdog; /* NULL: none, or over */
     rh_story          error;
     rh_consumer_state state;
     uint32_t          inside; /* callbacks of ours on the stack: the block may not go */
@@ -87,6 +91,10 @@ void rh_latest_ask(rh_consumer *consumer);
 bool rh_latest_waits(rh_consumer *consumer);
 void rh_latest_give_up(rh_consumer *consumer);
 void rh_latest_forget(rh_consumer *consumer);
+
+/** Looks after the consumer from now on, until it is destroyed. RH_E_MEMORY. */
+RH_NODISCARD rh_status rh_watchdog_create(rh_consumer *consumer, uint32_t stall_ms);
+void                   rh_watchdog_destroy(rh_consumer *consumer);
 
 static inline uint8_t *rh_gather_bytes(rh_event *gather)
 {

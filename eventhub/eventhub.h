@@ -576,6 +576,11 @@ typedef struct rh_consumer_handler {
     void (*on_event)(void *user, rh_consumer *consumer, const rh_event *event);
     /** error is NULL but for RECOVERING, STOLEN and for CLOSED after a failure; lent for the call. No event comes after a final state. */
     void (*on_state)(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error);
+    /**
+     * With stall_ms: the partition's last event is this, and though there is credit for it nothing came for so long. Told again after
+     * as long again. Nothing is done about it; a consumer that is closed and opened again behind its last event may read on.
+     */
+    void (*on_stalled)(void *user, rh_consumer *consumer, int64_t last_enqueued_sequence_number);
 } rh_consumer_handler;
 
 typedef struct rh_consumer_opts {
@@ -593,6 +598,8 @@ typedef struct rh_consumer_opts {
     rh_consumer_handler handler;
     void       *user;
     bool        keep_memory; /* asked for at open and kept until destroy */
+    uint32_t    stall_ms; /* 0: no watchdog. After so much silence, or an eighth more, the service is asked whether the partition holds more:
+                             a question to $management in every such time in which nothing comes, 0.2 KiB, and nothing for each event */
 } rh_consumer_opts;
 
 #define RH_CONSUMER_OPTS(...) (&(rh_consumer_opts){ .size = sizeof(rh_consumer_opts), __VA_ARGS__ })

@@ -206,6 +206,13 @@ static void keep_address(toy_service *s, rh_slice terminus, bool source)
     keep(s->address, sizeof s->address, rh_dec_string(&d));
 }
 
+static size_t keep_bytes(uint8_t out[256], rh_slice bytes)
+{
+    size_t n = bytes.n < 256 ? bytes.n : 256;
+    if (n) memcpy(out, bytes.p, n);
+    return n;
+}
+
 static void take_cbs(toy_service *s, rh_link *link, const rh_amqp_attach *attach)
 {
     s->cbs_links++;
@@ -235,6 +242,8 @@ static void on_attach(void *user, rh_link *link, const rh_amqp_attach *attach)
         s->attaches++;
         s->events = link;
         keep_address(s, terminus, !receiver);
+        s->link_properties_n   = keep_bytes(s->link_properties, attach->properties);
+        s->link_capabilities_n = keep_bytes(s->link_capabilities, attach->desired_capabilities);
         if (s->refuse) (void)rh_link_refuse(link, s->refuse, s->refuse_words);
         else if (!s->attach_silent) accept_link(link, attach);
     }

@@ -41,6 +41,8 @@ typedef struct toy_service {
     char     audience[256], token_type[64], token[512]; /* of the last put */
     char     asked_type[64], asked_name[64], asked_partition[64], security_token[512];
     char     address[256]; /* of the last other link */
+    uint8_t  link_properties[256], link_capabilities[256]; /* what it says and desires, as its attach has them */
+    size_t   link_properties_n, link_capabilities_n;
     char     hostname[256], container_id[64], user_agent[200];
     unsigned open_properties;
     rh_error end; /* how the connection ended */
