@@ -253,6 +253,15 @@ static void late(rh_attachment *a)
     else down(a);
 }
 
+void rh_attachment_renew(rh_attachment *a)
+{
+    rh_error error;
+    if (a->state != RH_ATTACHMENT_UP) return;
+    rh_error_own(&error, RH_E_PEER_SILENT, "the service does not answer what is sent to ", a->grant->audience, NULL);
+    keep(a, &error);
+    poke(a);
+}
+
 static void step(rh_attachment *a, rh_time now)
 {
     bool over = !a->was_up && now >= a->open_until;

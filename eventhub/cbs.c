@@ -127,7 +127,10 @@ static void expired(rh_grant *grant)
 {
     rh_error error;
     rh_story_read(&grant->last, &error);
-    if (grant->failures == 0) rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
+    if (grant->failures == 0) {
+        rh_error_own(&error, RH_E_UNAUTHORIZED, "no new token came before the old one ended for ", grant->audience, NULL);
+        error.error_class = RH_CLASS_TRANSIENT; /* nobody has said no: it is late */
+    }
     grant->valid = false;
     if (may_try_again(grant, &error)) try_again(grant, &error);
     else refuse(grant, &error);

@@ -92,6 +92,9 @@ void rh_attachment_return(rh_attachment *attachment);
 /** It does not come back after all: only the deadline of close() holds. */
 void rh_attachment_stay_away(rh_attachment *attachment);
 
+/** The service does not answer what is sent on this link: it is detached and attached again, by the next turn. */
+void rh_attachment_renew(rh_attachment *attachment);
+
 /** Nothing is held: the memory is the owner's (never opened, refused at open, or after on_gone). */
 bool rh_attachment_is_gone(const rh_attachment *attachment);
 

@@ -58,10 +58,25 @@ static void pay_ready(rh_producer *producer)
     if (producer->handler.on_ready) producer->handler.on_ready(producer->user, producer);
 }
 
+void rh_producer_doubt(rh_producer *producer)
+{
+    if (!producer->late || producer->taken || producer->lost) return;
+    producer->deaf = true;
+    rh_producer_arm(producer, 0);
+}
+
+static void renew_if_deaf(rh_producer *producer)
+{
+    bool deaf = producer->deaf && producer->late && !producer->taken;
+    producer->deaf = false;
+    if (deaf && !producer->destroyed && !producer->closing && !producer->down) rh_attachment_renew(&producer->attachment);
+}
+
 rh_status rh_producer_again(rh_producer *producer)
 {
     producer->wants = true;
     producer->roomy = false;
+    rh_producer_doubt(producer);
     return RH_AGAIN;
 }
 
@@ -104,6 +119,7 @@ static void on_timer(void *user, rh_time now)
     bool late = producer->closing && producer->close_deadline <= now;
     rh_sends_expire(producer, now, late);
     if (!producer->destroyed) rh_sends_go(producer);
+    renew_if_deaf(producer);
     pay_ready(producer);
     look(producer, now);
     if (!producer->destroyed) arm_next(producer);

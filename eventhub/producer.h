@@ -61,6 +61,7 @@ struct rh_producer {
     rh_send *first, *last; /* taken and not told, in order */
     rh_send *next_to_go;   /* the first of them that waits; NULL: none */
     uint32_t taken;
+    uint32_t late; /* sends told at their deadline that the engine still has: their slots and memory are nobody's */
 
     rh_timer timer;
     rh_time  armed; /* RH_TIME_NEVER: not */
@@ -74,6 +75,7 @@ struct rh_producer {
     bool     wants;     /* a RH_AGAIN was answered: on_ready is owed */
     bool     roomy;     /* something came back since then */
     bool     once;      /* nothing goes out a second time */
+    bool     deaf;      /* the link takes no more, and answers nothing: it is to be made anew */
     bool     lost;      /* the link is away, to come back */
     bool     closing, down, closed, idle, destroyed;
 };
@@ -83,6 +85,9 @@ RH_NODISCARD rh_status rh_producer_admit(rh_producer *producer, size_t bytes);
 
 /** RH_AGAIN, and an on_ready is owed. */
 rh_status rh_producer_again(rh_producer *producer);
+
+/** If all that stands in the way of a send is sends without answer, the link is made anew by the next turn: that ends them. */
+void rh_producer_doubt(rh_producer *producer);
 
 /** Why a closed producer takes nothing: its error, or RH_E_CLOSED. */
 rh_status rh_producer_end_status(const rh_producer *producer);

@@ -75,7 +75,7 @@ static void finish(rh_producer *producer, rh_send *send, rh_status status, const
     unlink_send(producer, send);
     batch->state = RH_BATCH_TOLD;
     send->wait = NULL;
-    if (send->delivery) send->state = RH_SEND_LATE;
+    if (send->delivery) send->state = RH_SEND_LATE, producer->late++;
     else free_slot(producer, send); /* before the callback, which may send the next one */
 
     if (wait) answer(wait, batch, status, error);
@@ -168,6 +168,7 @@ void rh_sends_outcome(rh_producer *producer, rh_delivery *delivery, const rh_out
     send->delivery = NULL;
     rh_batch_unlend(send->batch);
     if (send->state == RH_SEND_LATE) {
+        producer->late--;
         free_slot(producer, send);
         go_after_this(producer);
         rh_producer_refresh(producer);
@@ -193,11 +194,12 @@ static void expire(rh_producer *producer, rh_send *send)
         finish_refused(producer, send, &error);
         return;
     }
-    bool left = send->state == RH_SEND_UNKNOWN || send->unknown;
+    bool left = send->state == RH_SEND_UNKNOWN || send->unknown, waits = send->state == RH_SEND_WAITING;
     /* Once down, the link may not be asked any more, and what it still lends may have left. */
     if (send->state == RH_SEND_FLYING && !left) left = producer->down || producer->lost || rh_delivery_abort(send->delivery) != RH_OK;
     if (left) finish_own(producer, send, RH_E_OUTCOME_UNKNOWN, "the deadline passed without an answer from the service");
     else finish_own(producer, send, RH_E_TIMEOUT, "the deadline passed before the event could leave");
+    if (waits) rh_producer_doubt(producer); /* for credit that those without answer have used up, it may be */
 }
 
 void rh_sends_expire(rh_producer *producer, rh_time now, bool all)

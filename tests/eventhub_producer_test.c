@@ -67,13 +67,18 @@ static void on_closed(void *user, rh_producer *p, const rh_error *error)
 
 static const rh_producer_handler writes_down = { on_open, on_sent, on_ready, on_closed };
 
-static void open_with(const rh_producer_opts *opts)
+static void open_on(const rh_client_opts *client, const rh_producer_opts *opts)
 {
     rh_producer_opts own = *opts;
     memset(&story, 0, sizeof story);
     own.handler = writes_down;
-    world_open(&w, NULL);
+    world_open(&w, client);
     cr_assert_eq(rh_producer_open(w.client, &own, &producer), RH_OK);
+}
+
+static void open_with(const rh_producer_opts *opts)
+{
+    open_on(NULL, opts);
 }
 
 static void open_up(const rh_producer_opts *opts)
@@ -383,6 +388,28 @@ Test(producer, a_send_behind_late_ones_leaves_at_once)
     cr_assert_eq(rh_loop_run(&w.toy.loop, rh_time_after(w.toy.now, RH_MS(10))), RH_OK);
     cr_assert_eq(story.sents, 4);
     cr_expect_eq(story.sent[3], RH_OK);
+    close_all();
+}
+
+Test(producer, whose_every_slot_waits_for_an_answer_that_does_not_come_gets_a_new_link)
+{
+    open_on(RH_CLIENT_OPTS(.retry = { .delay_ms = 10 }), RH_PRODUCER_OPTS(.partition = "3"));
+    toy_loop_pass(&w.toy, 1);
+    w.service.keep_deliveries = true;
+    size_t late = 0;
+    for (rh_status status = RH_OK; status == RH_OK && late < 16; late += status == RH_OK) {
+        status = send_one(late, 1);
+        toy_loop_pass(&w.toy, 2);
+    }
+    cr_assert_lt(late, 16, "some day there is no room for another");
+    w.service.keep_deliveries = false;
+    toy_loop_pass(&w.toy, 5);
+    cr_expect_eq(story.readies, 1);
+    cr_assert_eq(send_one(99, 5), RH_OK);
+    toy_loop_pass(&w.toy, 1);
+    cr_assert_eq(story.sents, late + 1, "the late ones were told once");
+    cr_expect_eq(story.sent[late], RH_OK);
+    cr_expect_eq(story.closes, 0);
     close_all();
 }
 
