@@ -37,15 +37,22 @@ uint64_t sim_draw(sim_chance *chance)
     return result;
 }
 
+/* A byte where one is enough, else two, which are spread over the range: a schedule needs no finer choice, and its bytes
+ * are few. */
+static uint64_t taken(sim_input *input, uint64_t n)
+{
+    uint64_t value = *input->bytes++;
+    input->n--;
+    if (n <= 256 || input->n == 0) return value % n;
+    value = value << 8 | *input->bytes++;
+    input->n--;
+    return n < UINT64_C(1) << 48 ? value * n >> 16 : value;
+}
+
 uint64_t sim_below(sim_chance *chance, uint64_t n)
 {
-    uint64_t value = 0;
-    if (!chance->input || chance->input->n == 0) return sim_draw(chance) % n;
-    for (uint64_t most = n - 1; most && chance->input->n; most >>= 8) {
-        value = value << 8 | *chance->input->bytes++;
-        chance->input->n--;
-    }
-    return value % n;
+    if (chance->input && chance->input->n && n > 1) return taken(chance->input, n);
+    return sim_draw(chance) % n;
 }
 
 uint64_t sim_between(sim_chance *chance, uint64_t least, uint64_t most)

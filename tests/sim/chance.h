@@ -27,7 +27,7 @@ sim_chance sim_chance_of_seed(uint64_t seed, uint64_t stream);
 /** 64 bits of the generator; input is left alone. */
 uint64_t sim_draw(sim_chance *chance);
 
-/** 0 to n - 1; n > 0. Takes as many bytes of input as n - 1 has. */
+/** 0 to n - 1; n > 0. Takes a byte of input, or two if n > 256. */
 uint64_t sim_below(sim_chance *chance, uint64_t n);
 
 /** least to most, both included. */

@@ -98,6 +98,9 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     sim_client_ended(c->client, "consumer", c->id, error, c->leaving, c->was_open ? 0 : c->due);
     sim_client_in_time(c->client, "consumer", c->id, "ended", c->due);
     c->lost = true;
+    if (state == RH_CONSUMER_STOLEN) c->robbed = true;
+    else if (error && error->error_class == RH_CLASS_STOLEN) sim_model_wrong(&world->model, "consumer %u was robbed and is not told so", c->id);
+    if (c->robbed && c->level < 0) sim_model_wrong(&world->model, "consumer %u was robbed of what nobody owns", c->id);
     if (!world->closing) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(c->client, &c->chance));
 }
 
@@ -117,13 +120,14 @@ void sim_consumer_open(sim_consumer *c)
     char        partition[12];
     (void)snprintf(partition, sizeof partition, "%u", c->partition);
     sim_consumer_drop(c);
-    if (c->mute || !client->client || client->lost) return;
+    if (c->mute || c->robbed || !client->client || client->lost) return;
     c->lost = c->was_open = c->leaving = false;
     c->due = world->loop.now + RH_MS(world->shape.operation_ms);
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(client->client, RH_CONSUMER_OPTS(
         .group = c->group, .partition = partition, .position = from, .prefetch = c->prefetch,
         .prefetch_bytes = pool_bytes(c), .event_bytes = world->shape.event_bytes,
+        .has_owner_level = c->level >= 0, .owner_level = c->level,
         .handler = { .on_event = c->pull_most ? NULL : on_event, .on_state = on_state }, .user = c), &c->consumer);
     if (status != RH_OK) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(client, &c->chance));
     if (status == RH_OK && c->pull_most) rh_timer_set(loop_of(c), &c->pull, world->loop.now + RH_MS(1));
@@ -166,7 +170,8 @@ void sim_consumer_make(sim_client *client, sim_consumer *consumer, uint32_t id, 
     uint32_t         most   = shape->prefetch_least > 300 ? shape->prefetch_least : 300;
     *consumer               = (sim_consumer){
         .client = client, .id = id, .seen = -1, .timer = { .fn = on_timer, .user = consumer },
-        .partition  = id % shape->partitions,
+        .partition  = id % (shape->owned && shape->partitions > 2 ? 2 : shape->partitions),
+        .level      = shape->owned ? (int64_t)sim_below(c, 2) : -1,
         .group      = groups[id / shape->partitions / 3 % 3],
         .prefetch   = (uint32_t)sim_scale(c, shape->prefetch_least, most),
         .hold_every = sim_once_in(c, 2) ? 0 : (uint32_t)sim_scale(c, 1, 50),

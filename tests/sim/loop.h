@@ -67,7 +67,7 @@ struct sim_loop {
 
 void sim_loop_init(sim_loop *sim, uint64_t seed, sim_trace *trace);
 
-/** The choices of one part of the world; stream tells the parts apart. */
+/** The choices of one part of the world; stream tells the parts apart. Those of a wire are too many for an input and the seed's alone. */
 sim_chance sim_loop_chance(const sim_loop *sim, uint64_t stream);
 
 /** Every pipe goes down; timers are forgotten. */

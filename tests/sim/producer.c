@@ -31,6 +31,14 @@ static void settle(sim_producer *p, uint32_t event, const rh_sent *sent)
     else e->refused++;
 }
 
+/* Before the first fault and whim there is no reason why a send should fail, or need a second try. */
+static void judge_quiet(const sim_producer *p, sim_world *world, const rh_sent *sent)
+{
+    bool patient = world->shape.service.sender_idle_ms == 0 && world->shape.service.throughput_units == 0;
+    if (world->swarm.strikes || world->closing || !patient || (sent->status == RH_OK && sent->tries == 1)) return;
+    sim_model_wrong(&world->model, "producer %u: nothing is wrong yet, and a send ends as %s after %u tries", p->id, rh_status_name(sent->status), (unsigned)sent->tries);
+}
+
 static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
 {
     sim_producer *p     = user;
@@ -38,9 +46,11 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     uint32_t      first = (uint32_t)((uintptr_t)sent->tag - 1);
     (void)producer;
     p->sends--;
+    if (world->calm && sent->status == RH_OK) p->proved = true;
     sim_tell(&world->trace, world->loop.now, "producer %u: events %u to %u end as %s, tries %u", p->id, first, first + sent->events - 1,
              rh_status_name(sent->status), (unsigned)sent->tries);
     sim_world_in_time(world, "producer", p->id, "told of a send", world->model.events[first].due);
+    judge_quiet(p, world, sent);
     for (uint32_t i = first; i < first + sent->events; i++) settle(p, i, sent);
 }
 
@@ -147,6 +157,14 @@ static void send_some(sim_producer *p)
     else send_batch(p);
 }
 
+/* When nothing goes wrong any more everybody can send: a small event each, as often as that takes. */
+static void prove(sim_producer *p, rh_time now)
+{
+    if (p->proved) return;
+    if (rh_producer_is_open(p->producer) && p->sends == 0) send_one(p, SIM_BODY_MIN);
+    rh_timer_set(loop_of(p), &p->timer, now + RH_MS(20));
+}
+
 static void on_timer(void *user, rh_time now)
 {
     sim_producer *p     = user;
@@ -155,7 +173,10 @@ static void on_timer(void *user, rh_time now)
         sim_producer_open(p);
         return;
     }
-    if (world->calm) return;
+    if (world->calm) {
+        prove(p, now);
+        return;
+    }
     if (rh_producer_is_open(p->producer) && rh_producer_in_flight(p->producer) < p->in_flight && p->left) send_some(p);
     rh_timer_set(loop_of(p), &p->timer, now + sim_scale(&p->chance, RH_US(100), p->interval_most));
 }

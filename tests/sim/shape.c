@@ -89,6 +89,7 @@ static void draw_clients(sim_shape *s, sim_chance *c)
     s->retry.max_delay_ms = scale(c, s->retry.delay_ms ? s->retry.delay_ms : 200, 30000);
     s->retry.tries        = sim_once_in(c, 12) ? scale(c, 2, 20) : 0;
     s->retry.off          = sim_once_in(c, 24);
+    s->token_life         = sim_once_in(c, 2) ? 0 : sim_scale(c, RH_SECONDS(60), RH_SECONDS(600));
 }
 
 static void draw_work(sim_shape *s, sim_chance *c)
@@ -100,6 +101,7 @@ static void draw_work(sim_shape *s, sim_chance *c)
     s->huge_every     = sim_once_in(c, 16) ? scale(c, 5, 100) : 0;
     s->event_bytes    = (s->huge_every ? s->batch_bytes : s->body_most) + ANNOTATIONS;
     s->prefetch_least = pace_least(s->trip_most);
+    s->owned          = sim_once_in(c, 4);
 }
 
 void sim_shape_draw(sim_shape *s, sim_chance *c, rh_time trip_most, uint64_t rate, size_t tcp_window)

@@ -18,6 +18,7 @@ typedef struct sim_shape {
     bool          step_by_step;
     uint32_t      frame_bytes, window, idle_ms, operation_ms, spare_links;
     rh_retry_opts retry;
+    rh_time       token_life; /* at most; half of it at least. 0: they have the key */
 
     /* of what they do */
     rh_time  send_least, send_most; /* how long a send may take */
@@ -26,6 +27,7 @@ typedef struct sim_shape {
     uint32_t event_bytes;           /* the largest a consumer takes */
     uint32_t prefetch_least;
     uint32_t huge_every;            /* one send in so many is as large as the link allows; 0: none */
+    bool     owned;                 /* consumers have owner levels and take partitions from each other */
 
     /* of the line, slowest */
     rh_time  trip_most;             /* there and back */

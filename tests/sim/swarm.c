@@ -39,6 +39,7 @@ bool sim_swarm_allows(const sim_swarm *swarm, sim_occasion at)
 
 void sim_swarm_struck(sim_swarm *swarm, sim_occasion at)
 {
+    swarm->strikes++;
     if (swarm->struck) sim_occasions_add(swarm->struck, at);
 }
 

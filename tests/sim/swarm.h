@@ -57,6 +57,7 @@ typedef struct sim_swarm {
     sim_occasion at;         /* it */
     uint32_t     ticks, requests; /* so far */
     sim_switches switches;
+    uint64_t     strikes;    /* occasions that came true */
     sim_occasions *struck;   /* every occasion that came true is added; may be NULL */
     uint32_t     enabled;    /* bits of sim_fault */
     uint64_t     phase_odds; /* one phase in so many is met by a fault */

@@ -630,7 +630,7 @@ rh_status sim_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handle
     sim_loop *sim  = (sim_loop *)(void *)loop;
     sim_wire *wire = calloc(1, sizeof *wire);
     *wire          = (sim_wire){
-        .sim = sim, .id = sim->wires++, .chance = sim_loop_chance(sim, 1000 + sim->wires), .tls = opts->tls != NULL, .phase = SIM_PHASES, .progress = { .phase = SIM_CONNECT },
+        .sim = sim, .id = sim->wires++, .chance = sim_chance_of_seed(sim->seed, 1000 + sim->wires), .tls = opts->tls != NULL, .phase = SIM_PHASES, .progress = { .phase = SIM_CONNECT },
         .latency_least = RH_MS(1), .latency_most = RH_MS(1), .window = 1u << 20,
         .cut_at = { UINT64_MAX, UINT64_MAX },
     };

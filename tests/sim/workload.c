@@ -94,6 +94,8 @@ static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
     sim_world  *world  = client->world;
     (void)rh;
     look_for_canary(world, retry->error->description);
+    if (client->credential) sim_credential_judge(client->credential, retry->what, retry->error);
+    if (retry->error->error_class == RH_CLASS_STOLEN) sim_model_wrong(&world->model, "client %u tries again what was stolen: %s", client->id, retry->what);
     sim_tell(&world->trace, world->loop.now, "client %u tries %s again, %u", client->id, retry->what, (unsigned)retry->tries);
     if (!world->calm && sim_once_in(&client->chance, 50)) close_something(client);
 }
@@ -130,7 +132,10 @@ static void make_client(sim_client *client)
     rh_client_destroy(client->client);
     client->client = NULL;
     rh_status status = rh_client_create(loop_of(client), RH_CLIENT_OPTS(
-        .connection_string = shape->tls
+        .credential = client->credential ? sim_credential_ops(client->credential) : NULL,
+        .connection_string = client->credential
+            ? (shape->tls ? "Endpoint=sb://sim/;EntityPath=hub" : "Endpoint=sb://sim/;EntityPath=hub;UseDevelopmentEmulator=true")
+            : shape->tls
             ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
             : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
         .ca_pem = shape->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = shape->idle_ms, .operation_timeout_ms = shape->operation_ms,
@@ -226,6 +231,7 @@ void sim_workload_make(sim_world *world, const sim_limits *limits)
             .world = world, .id = (uint32_t)i, .timer = { .fn = on_client_timer, .user = client }, .whim = { .fn = on_whim, .user = client },
             .whim_most = sim_scale(c, RH_SECONDS(10), RH_SECONDS(1000)), .chance = sim_loop_chance(&world->loop, SIM_STREAM_CLIENTS + i),
         };
+        if (world->shape.token_life) client->credential = sim_credential_make(world, client->id);
         client->producer_count = sim_between(c, 0, 3);
         client->consumer_count = sim_between(c, client->producer_count == 0, 2);
         client->producers      = calloc(client->producer_count + 1, sizeof *client->producers);
@@ -243,6 +249,15 @@ void sim_workload_start(sim_world *world)
     }
 }
 
+void sim_workload_calm(sim_world *world)
+{
+    for (size_t i = 0; i < world->client_count; i++)
+        for (size_t k = 0; k < world->clients[i].producer_count; k++) {
+            sim_producer *p = &world->clients[i].producers[k];
+            if (p->producer && !p->lost) rh_timer_set(sim_world_loop(world), &p->timer, world->loop.now + RH_MS(1));
+        }
+}
+
 /* -- ending -------------------------------------------------------------------------------------- */
 
 static int64_t end_of(const sim_world *world, uint32_t partition)
@@ -256,14 +271,25 @@ void sim_workload_unfinished(const sim_world *world, char *text, size_t n)
     text[0] = 0;
     for (size_t i = 0; i < world->client_count && !text[0]; i++) {
         const sim_client *client = &world->clients[i];
-        for (size_t k = 0; k < client->producer_count && !text[0]; k++)
-            if (client->producers[k].sends) (void)snprintf(text, n, "producer %u has %u sends without outcome", client->producers[k].id, client->producers[k].sends);
+        for (size_t k = 0; k < client->producer_count && !text[0]; k++) {
+            const sim_producer *p = &client->producers[k];
+            if (p->sends) (void)snprintf(text, n, "producer %u has %u sends without outcome", p->id, p->sends);
+            else if (!p->mute && !p->proved) (void)snprintf(text, n, "producer %u has sent nothing since", p->id);
+        }
         for (size_t k = 0; k < client->consumer_count && !text[0]; k++) {
             const sim_consumer *c = &client->consumers[k];
-            if (!c->mute && c->seen + 1 < end_of(world, c->partition))
+            if (!c->mute && !c->robbed && c->seen + 1 < end_of(world, c->partition))
                 (void)snprintf(text, n, "consumer %u has seen %lld of %lld events", c->id, (long long)c->seen + 1, (long long)end_of(world, c->partition));
         }
     }
+}
+
+bool sim_workload_is_proved(const sim_world *world)
+{
+    for (size_t i = 0; i < world->client_count; i++)
+        for (size_t k = 0; k < world->clients[i].producer_count; k++)
+            if (!world->clients[i].producers[k].mute && !world->clients[i].producers[k].proved) return false;
+    return true;
 }
 
 bool sim_workload_is_done(const sim_world *world)
@@ -280,7 +306,7 @@ void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes
         for (size_t k = 0; k < world->clients[i].consumer_count; k++) {
             const sim_consumer     *c = &world->clients[i].consumers[k];
             const rh_emu_partition *p = &world->emulator->hubs->partitions[c->partition];
-            if (c->mute || c->seen + 1 >= p->end) continue;
+            if (c->mute || c->robbed || c->seen + 1 >= p->end) continue;
             uint64_t left = (uint64_t)(p->end - c->seen - 1);
             if (left > *events) *events = left;
             *bytes += world->emulator->store.used * left / (uint64_t)(p->end * world->shape.partitions);

@@ -6,6 +6,9 @@
 /* Whatever is retained for a month is there at the end, however long the machine slept. */
 #define RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000)
 
+/* What a producer sent at the last moment has to be read as well. */
+#define LAST_EVENTS RH_SECONDS(3)
+
 static void shape(sim_world *world, const sim_run *run)
 {
     sim_swarm *swarm = &world->swarm;
@@ -43,11 +46,14 @@ static void finish(sim_world *world, sim_result *result)
     uint64_t events, bytes;
     world->calm = true;
     sim_swarm_calm(&world->swarm);
+    sim_credentials_calm(world);
+    sim_workload_calm(world);
     sim_tell(&world->trace, world->loop.now, "calm");
     rh_time calm = world->loop.now;
     sim_workload_left(world, &events, &bytes);
     result->bound = world->bound = sim_shape_bound(&world->shape, events, bytes);
     pass(world, world->bound, sim_workload_is_done);
+    if (sim_workload_is_proved(world)) pass(world, LAST_EVENTS, sim_workload_is_done);
     result->finished = world->loop.now - calm;
     sim_workload_unfinished(world, text, sizeof text);
     if (text[0]) sim_model_wrong(&world->model, "not done %.3f s after the last fault: %s", (double)result->finished / 1e9, text);
@@ -64,6 +70,7 @@ static void let_go(sim_world *world)
     rh_time until = world->loop.now + RH_SECONDS(10);
     while (world->loop.pipes && rh_loop_turn(&world->loop.loop, until) == RH_OK && world->loop.now < until) continue;
     sim_loop_fini(&world->loop);
+    sim_credentials_free(world);
     if (world->loop.allocations) sim_model_wrong(&world->model, "%zu pieces of memory are left, %zu bytes", world->loop.allocations, world->loop.allocated);
     if (world->trace.hash == 0) sim_model_wrong(&world->model, "nothing happened");
 }

@@ -8,6 +8,7 @@
 #define SIM_WORLD_H
 
 #include "eventhub/eventhub.h"
+#include "tests/sim/credential.h"
 #include "tests/sim/model.h"
 #include "tests/sim/shape.h"
 #include "tests/sim/swarm.h"
@@ -39,6 +40,7 @@ typedef struct sim_producer {
     uint32_t     left;      /* sends to come */
     rh_time      due;       /* opening or closing ends by then; 0: neither */
     bool         mute;      /* never opened */
+    bool         proved;    /* it has sent an event in the calm */
     sim_chance   chance;
 } sim_producer;
 
@@ -64,6 +66,8 @@ typedef struct sim_consumer {
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
     bool         lost, was_open, leaving, mute;
+    bool         robbed;     /* another has its partition, for good */
+    int64_t      level;      /* of an owner; -1: it is none */
     rh_time      due;
     sim_chance   chance;
     uint64_t     events;
@@ -82,6 +86,7 @@ struct sim_client {
     bool          lost, was_open, leaving;
     rh_time       due;     /* closed by then; 0: not asked to */
     rh_time       open_by; /* its first connection */
+    sim_credential *credential; /* NULL: it has the key */
     uint64_t      remade;
     sim_producer *producers;
     size_t        producer_count;
@@ -98,6 +103,7 @@ struct sim_world {
     rh_emulator *emulator;
     sim_shape    shape;
     rh_time      bound; /* of this world, from the last fault on */
+    sim_credential *credentials;
     sim_client  *clients;
     size_t       client_count;
     bool         calm;    /* no new sends, no faults */
@@ -108,6 +114,7 @@ struct sim_world {
 typedef struct sim_limits {
     rh_time  chaos;          /* it ends so early; 0: at SIM_CALM */
     uint32_t sends;          /* of each producer; 0: no limit */
+    uint32_t body;           /* the largest; 0: the seed's */
     uint64_t mute_producers; /* these, as bits, are never opened */
     uint64_t mute_consumers;
 } sim_limits;
@@ -142,6 +149,8 @@ enum { SIM_STREAM_CLIENTS = 100, SIM_STREAM_PRODUCERS = 200, SIM_STREAM_CONSUMER
 
 void sim_workload_make(sim_world *world, const sim_limits *limits);
 void sim_workload_start(sim_world *world);
+void sim_workload_calm(sim_world *world);           /* every producer proves that it can send, soon */
+bool sim_workload_is_proved(const sim_world *world); /* they all have */
 bool sim_workload_is_done(const sim_world *world);  /* every send has ended and every consumer has seen everything */
 void sim_workload_close(sim_world *world);          /* politely */
 bool sim_workload_is_closed(const sim_world *world);

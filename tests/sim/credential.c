@@ -1,0 +1,203 @@
+#include "tests/sim/credential.h"
+
+#include "eventhub/sas.h"
+#include "tests/sim/world.h"
+
+#include <stdlib.h>
+
+/* [eventhub.h] A renewal that failed is tried again after 1, 2, 4 .. 30 s. The service may suggest 4 s, the timer a moment. */
+#define AGAIN_MOST 30
+#define SLACK      RH_SECONDS(6)
+
+/** A token asked for and not yet given. */
+typedef struct ticket {
+    struct ticket    *next;
+    sim_credential   *credential;
+    rh_token_request *request;
+    rh_timer          timer;
+    struct audience  *audience;
+    rh_time           life; /* of the token */
+    bool              fails, transient;
+} ticket;
+
+/** What is known of the tokens of one audience. */
+typedef struct audience {
+    struct audience *next;
+    uint32_t         asked;    /* since the last token that held */
+    rh_time          asked_at;
+    rh_time          life;     /* of the last token */
+    rh_time          slept;    /* the machine had, by then */
+    bool             given;    /* to the last request: what is awaited now is the answer of $cbs */
+    char             name[];
+} audience;
+
+struct sim_credential {
+    sim_credential *next;
+    sim_world    *world;
+    uint32_t      id, count;
+    rh_credential ops;
+    ticket       *tickets;
+    audience     *audiences;
+};
+
+static audience *audience_of(sim_credential *k, const char *name)
+{
+    for (audience *a = k->audiences; a; a = a->next)
+        if (strcmp(a->name, name) == 0) return a;
+    audience *a = calloc(1, sizeof *a + strlen(name) + 1);
+    memcpy(a->name, name, strlen(name) + 1);
+    a->next      = k->audiences;
+    k->audiences = a;
+    return a;
+}
+
+/* -- answering ------------------------------------------------------------------------------------- */
+
+static void remove_ticket(ticket *t)
+{
+    for (ticket **at = &t->credential->tickets; *at; at = &(*at)->next)
+        if (*at == t) {
+            *at = t->next;
+            break;
+        }
+    rh_timer_cancel(sim_world_loop(t->credential->world), &t->timer);
+    free(t);
+}
+
+static void give(const ticket *t)
+{
+    char      token[RH_SAS_MAX];
+    size_t    n;
+    int64_t   expiry = rh_loop_wall_ms(sim_world_loop(t->credential->world)) / 1000 + (int64_t)(t->life / RH_SECONDS(1));
+    rh_status status = rh_sas_sign(token, sizeof token, &n, rh_str(t->audience->name), rh_str("rule"), rh_str(SIM_CANARY), expiry);
+    t->audience->given = true;
+    t->audience->life  = t->life;
+    if (status == RH_OK) rh_token_answer(t->request, rh_slice_of(token, n), RH_TOKEN_SAS, expiry * 1000);
+    else rh_token_fail(t->request, true, "the simulated credential cannot sign");
+}
+
+static void on_due(void *user, rh_time now)
+{
+    ticket t = *(ticket *)user;
+    (void)now;
+    remove_ticket(user);
+    if (t.fails) rh_token_fail(t.request, t.transient, "the simulated credential has no token");
+    else give(&t);
+}
+
+/* -- asking ---------------------------------------------------------------------------------------- */
+
+static void tell(const sim_credential *k, sim_occasion at, const char *what)
+{
+    char name[SIM_OCCASION_MAX];
+    sim_swarm_struck(&k->world->swarm, at);
+    sim_tell(&k->world->trace, k->world->loop.now, "fault %s: the credential %s", sim_occasion_name(at, name), what);
+}
+
+/* How long the answer takes, and which it is. */
+static rh_time decide(sim_credential *k, ticket *t)
+{
+    sim_swarm   *swarm = &k->world->swarm;
+    sim_occasion at    = sim_occasion_of('k', k->id, k->count++);
+    sim_chance   c     = sim_swarm_chance(swarm, at);
+    bool         fails = swarm->enabled & 1u << SIM_FAULT_FAIL && sim_once_in(&c, 4), transient = !sim_once_in(&c, 16);
+    bool         late  = swarm->enabled & 1u << SIM_FAULT_HANG && sim_once_in(&c, 8);
+    rh_time      usual = sim_scale(&c, RH_US(100), RH_MS(500)), later = sim_scale(&c, RH_SECONDS(1), RH_SECONDS(60));
+    t->life            = sim_between(&c, k->world->shape.token_life / 2, k->world->shape.token_life);
+    if (!sim_swarm_allows(swarm, at)) return 0;
+    t->fails     = fails;
+    t->transient = transient;
+    if (fails) tell(k, at, "has no token");
+    else if (late) tell(k, at, "takes its time");
+    return late ? later : usual;
+}
+
+static void on_request(void *user, const char *name, rh_token_request *request)
+{
+    sim_credential *k   = user;
+    audience       *a   = audience_of(k, name);
+    rh_time         now = k->world->loop.now;
+    ticket         *t   = calloc(1, sizeof *t);
+    *t                  = (ticket){ .next = k->tickets, .credential = k, .request = request, .timer = { .fn = on_due, .user = t }, .audience = a };
+    k->tickets          = t;
+    if (a->given && now - a->asked_at >= a->life / 2) a->asked = 0; /* the service took it, or would have said so before */
+    a->given    = false;
+    a->asked++;
+    a->asked_at = now;
+    a->slept    = k->world->loop.slept;
+    rh_timer_set(sim_world_loop(k->world), &t->timer, now + decide(k, t));
+}
+
+static void on_cancel(void *user, rh_token_request *request)
+{
+    sim_credential *k = user;
+    for (ticket *t = k->tickets; t; t = t->next)
+        if (t->request == request) {
+            remove_ticket(t);
+            return;
+        }
+}
+
+void sim_credentials_calm(sim_world *world)
+{
+    for (sim_credential *k = world->credentials; k; k = k->next)
+        for (ticket *t = k->tickets; t; t = t->next) {
+            t->fails = false;
+            rh_timer_set(sim_world_loop(world), &t->timer, world->loop.now);
+        }
+}
+
+/* -- judging --------------------------------------------------------------------------------------- */
+
+static bool is_asked(const sim_credential *k, const audience *a)
+{
+    for (const ticket *t = k->tickets; t; t = t->next)
+        if (t->audience == a) return true;
+    return false;
+}
+
+void sim_credential_judge(sim_credential *k, const char *name, const rh_error *error)
+{
+    const sim_world *world = k->world;
+    if (error->status != RH_E_UNAUTHORIZED || !strstr(error->description, "ExpiredToken: the token that covered")) return;
+    audience *a = audience_of(k, name);
+    if (is_asked(k, a) || a->slept != world->loop.slept) return;
+    rh_time again   = RH_SECONDS(a->asked > 5 ? AGAIN_MOST : 1u << a->asked);
+    rh_time patient = SLACK + again + (a->given ? RH_MS(world->shape.operation_ms) : 0);
+    rh_time since   = world->loop.now - a->asked_at;
+    if (since > patient)
+        sim_model_wrong(&k->world->model, "client %u: the token for %s ended, and for %.3f s no other was asked for", k->id, name, (double)since / 1e9);
+}
+
+/* -- making ---------------------------------------------------------------------------------------- */
+
+sim_credential *sim_credential_make(sim_world *world, uint32_t id)
+{
+    sim_credential *k = calloc(1, sizeof *k);
+    *k                = (sim_credential){ .next = world->credentials, .world = world, .id = id, .ops = { on_request, on_cancel, k } };
+    return world->credentials = k;
+}
+
+const rh_credential *sim_credential_ops(const sim_credential *k)
+{
+    return &k->ops;
+}
+
+static void free_one(sim_credential *k)
+{
+    while (k->tickets) remove_ticket(k->tickets);
+    for (audience *a = k->audiences, *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
+    free(k);
+}
+
+void sim_credentials_free(sim_world *world)
+{
+    for (sim_credential *k = world->credentials, *next; k; k = next) {
+        next = k->next;
+        free_one(k);
+    }
+    world->credentials = NULL;
+}
