@@ -46,7 +46,7 @@ KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim long soak canaries determinism sanitize counted instructions record-sessions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim long soak canaries determinism sanitize sanitize-threads sanitize-memory valgrind counted instructions record-sessions fuzz fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -64,7 +64,8 @@ help:
 	@echo "make determinism  the same seeds by gcc and clang, -O0 and -O3, twice: the same stories (SEEDS, FROM, JOBS)"
 	@echo "make soak       our client over TLS beside an emulator that errs by a script, every event looked for (TIME=60 seconds)"
 	@echo "make long       days and a month on virtual time: idleness, silence, sleep, tokens, one link of many that dies (RUN=month)"
-	@echo "make sanitize   the tests under ASan and UBSan"
+	@echo "make sanitize   the tests under ASan and UBSan; sanitize-threads: what threads share under TSan; sanitize-memory: fuzz inputs under MSan"
+	@echo "make valgrind   unit tests of codec/ and proto/, fuzz inputs and worlds under valgrind (SEEDS=20)"
 	@echo "make coverage   every line of codec/ and proto/ is reached by unit tests and corpora together"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
 	@echo "make lint       gcc and clang at the full warning level"
@@ -229,6 +230,20 @@ determinism: packages-lint
 sanitize: packages-sanitize
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
 	@BUILD=$(BUILD)/sanitize LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run.sh check
+
+# The program with threads, on epoll: the sanitizer does not see what the kernel writes through a ring.
+sanitize-threads: packages-lint
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread $(BUILD)/tsan/tests/threads
+	RH_LOOP=epoll timeout 300 $(BUILD)/tsan/tests/threads
+
+# The inputs of the fuzz targets, which call nothing foreign: libraries that are not built for it would be accused.
+sanitize-memory: packages-fuzz
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/msan CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=memory -fsanitize-memory-track-origins' $(TARGETS:%=$(BUILD)/msan/replay/%)
+	BUILD=$(BUILD)/msan tests/corpora.sh
+
+valgrind: packages-test
+	@$(MAKE) --no-print-directory tests
+	BUILD=$(BUILD) SEEDS=$(or $(filter-out 1000,$(SEEDS)),20) tests/valgrind.sh
 
 COVERED = $(patsubst tests/%_test.c,%,$(wildcard tests/codec_*_test.c tests/proto_*_test.c))
 
