@@ -68,6 +68,7 @@ help:
 	@echo "make valgrind   unit tests of codec/ and proto/, fuzz inputs and worlds under valgrind (SEEDS=20)"
 	@echo "make coverage   every line of codec/ and proto/ is reached by unit tests and corpora together"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
+	@echo "make fuzz-X     canaries: every planted bug is found; seeds: those of the tables, written again"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench      every bench beside floors and rivals, and the goal table: 10 minutes (FULL=1: all sizes, much longer)"
@@ -281,6 +282,10 @@ $(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h fuzz/k
 fuzz: packages-fuzz
 	@$(MAKE) --no-print-directory -s $(TARGET:%=$(BUILD)/fuzz/%)
 	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/campaign.sh $(TARGET)
+
+# Planted bugs, each found from the shipped corpus: proof that the targets notice.
+fuzz-canaries: packages-fuzz
+	@BUILD=$(BUILD) fuzz/canaries.sh
 
 # The same targets with files for input, by any compiler: fuzz/replay.c.
 $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)

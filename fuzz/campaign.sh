@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # campaign.sh TARGET ...: each target for TIME seconds in JOBS processes that share what they find, from the corpus of
-# the tree and of earlier campaigns (BUILD/corpus). Ends with a summary; fails if anything was found.
+# the tree and of earlier campaigns (BUILD/corpus). Tells how it goes, ends with a summary, and adds the executions to the tally:
+# those of all campaigns since codec/ and proto/ last changed. Fails if anything was found.
 set -u
+export LC_ALL=C
 cd "$(dirname "$0")/.."
-: "${BUILD:=build}" "${TIME:=60}" "${JOBS:=1}" "${LENGTH:=1024}"
+: "${BUILD:=build}" "${TIME:=60}" "${JOBS:=1}" "${LENGTH:=1024}" "${TALLY:=$BUILD/tally.tsv}"
 jobs=()
-trap 'kill "${jobs[@]}" 2>/dev/null; exit 130' INT TERM
-found_in_all=0
+trap 'kill "${jobs[@]}" 2>/dev/null; printf "\n"; exit 130' INT TERM
+found_in_all=0 runs_in_all=0 began=$SECONDS
+wide=18
+for target in "$@"; do [ ${#target} -gt $wide ] && wide=${#target}; done
 
 sum_of() { # word logs ...
     local word=$1
@@ -18,37 +22,77 @@ best_of() { # word logs ...: cov: and ft: of the last lines that tell them
     shift
     cat "$@" | awk -v word="$word" '{ for (i = 1; i < NF; i++) if ($i == word && $(i + 1) > n) n = $(i + 1) } END { print n + 0 }'
 }
+grouped() { # 1234567 -> 1,234,567
+    sed -E ':a; s/([0-9])([0-9]{3})(,|$)/\1,\2\3/; ta' <<<"$1"
+}
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 # What was found, and where: of a stack the lines in our own folders.
 tell_of() { # logs ...
-    sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
+    sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^([0-9]+ steps for .*)/    \1/p' \
+        -e 's/^.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/([a-z]+\/)?[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
 }
 
+# One line that is written over while somebody looks, one line in five minutes into a log.
+progress() { # target seconds logs ...
+    local target=$1 seconds=$2 line
+    shift 2
+    [ -t 1 ] || [ $((seconds % 300)) = 0 ] || return
+    [ "$seconds" -lt "$TIME" ] || return
+    line=$(tail -qn1 "$@" 2>/dev/null | awk -v target="$target" -v wide=$wide '/^#/ { split($1, at, /[#\t]/); runs += at[2]; for (i = 2; i < NF; i++) {
+            if ($i == "cov:" && $(i+1) > cov) cov = $(i+1); if ($i == "ft:" && $(i+1) > ft) ft = $(i+1)
+            if ($i == "corp:") { split($(i+1), c, "/"); if (c[1] > corp) corp = c[1] } if ($i == "exec/s:") speed += $(i+1) } }
+        END { printf "%-*s %13d %9d %9d %9d %9d", wide, target, runs, speed, cov, ft, corp }')
+    if [ -t 1 ]; then printf '\r%s  %s of %s ' "$line" "$(clock "$seconds")" "$(clock "$TIME")"; else printf '%s  %s of %s\n' "$line" "$(clock "$seconds")" "$(clock "$TIME")"; fi
+}
+
+# The tally begins anew when the library does.
+print_of_library() { cat codec/*.[ch] proto/*.[ch] proto/*.def | sha256sum | cut -c1-16; }
+count_up() { # target executions seconds findings
+    local print
+    print=$(print_of_library)
+    (
+        flock 9
+        [ "$(sed -n 's/^# library //p' "$TALLY" 2>/dev/null)" = "$print" ] ||
+            printf '# library %s\n# commit %s\ntarget\texecutions\tseconds\tfindings\n' "$print" "$(git log -1 --format=%h -- codec proto 2>/dev/null || echo unknown)" >"$TALLY"
+        awk -F'\t' -v OFS='\t' -v target="$1" -v runs="$2" -v seconds="$3" -v found="$4" '
+            $1 == target { $2 += runs; $3 += seconds; $4 += found; known = 1 } { print }
+            END { if (!known) print target, runs, seconds, found }' "$TALLY" >"$TALLY.new" && mv "$TALLY.new" "$TALLY"
+    ) 9>"$TALLY.lock"
+}
+tallied() { awk -F'\t' -v target="$1" '$1 == target { print $2 }' "$TALLY"; }
+
 fuzz_one() { # target
-    local target=$1 job logs=() corpus=$BUILD/corpus/$1 findings=$BUILD/findings/$1 before
+    local target=$1 job logs=() corpus=$BUILD/corpus/$1 findings=$BUILD/findings/$1 before start=$SECONDS
     mkdir -p "$corpus" "$findings"
     before=$(find "$findings" -type f | wc -l)
     jobs=()
     for ((job = 1; job <= JOBS; job++)); do
         logs+=("$BUILD/fuzz/$target.$job.log")
-        "$BUILD/fuzz/$target" -max_total_time="$TIME" -max_len="$LENGTH" -timeout=5 -rss_limit_mb=1024 -reload=5 -print_final_stats=1 \
+        "$BUILD/fuzz/$target" -max_total_time="$TIME" -max_len="$LENGTH" -timeout=10 -rss_limit_mb=2048 -reload=5 -print_final_stats=1 \
             -dict="$BUILD/fuzz/$target.dict" -artifact_prefix="$findings/" "$corpus" "fuzz/corpus/$target" >"${logs[-1]}" 2>&1 &
         jobs+=($!)
     done
+    while sleep 1 && kill -0 "${jobs[@]}" 2>/dev/null; do progress "$target" $((SECONDS - start)) "${logs[@]}"; done
     local failed=0
     for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    jobs=()
     local found=$(($(find "$findings" -type f | wc -l) - before)) runs
     [ $failed = 1 ] && [ "$found" = 0 ] && found=1
     runs=$(sum_of number_of_executed_units "${logs[@]}")
-    printf '%-18s %13d %9d %9d %9d %9d %9d\n' "$target" "$runs" "$(sum_of average_exec_per_sec "${logs[@]}")" \
-        "$(best_of cov: "${logs[@]}")" "$(best_of ft: "${logs[@]}")" "$(sum_of new_units_added "${logs[@]}")" "$found"
+    [ ! -t 1 ] || printf '\r%80s\r' ''
+    count_up "$target" "$runs" $((JOBS * (SECONDS - start))) "$found"
+    printf '%-*s %13d %9d %9d %9d %9d %9d %15s\n' $wide "$target" "$runs" "$(sum_of average_exec_per_sec "${logs[@]}")" \
+        "$(best_of cov: "${logs[@]}")" "$(best_of ft: "${logs[@]}")" "$(sum_of new_units_added "${logs[@]}")" "$found" "$(grouped "$(tallied "$target")")"
     [ "$found" = 0 ] || tell_of "${logs[@]}"
-    found_in_all=$((found_in_all + found))
+    found_in_all=$((found_in_all + found)) runs_in_all=$((runs_in_all + runs))
 }
 
-printf '%-18s %13s %9s %9s %9s %9s %9s\n' target executions exec/s edges features "new units" findings
+printf '%d target%s, %s each in %d process%s\n' $# "$([ $# = 1 ] || echo s)" "$(clock "$TIME")" "$JOBS" "$([ "$JOBS" = 1 ] || echo es)"
+printf '%-*s %13s %9s %9s %9s %9s %9s %15s\n' $wide target executions exec/s edges features "new units" findings "since change"
 for target in "$@"; do fuzz_one "$target"; done
 echo
+echo "$(grouped $runs_in_all) executions in $(clock $((SECONDS - began))); $(grouped "$(awk -F'\t' '$2 + 0 > 0 { n += $2 } END { print n + 0 }' "$TALLY")") since codec/ and proto/ last changed ($(sed -n 's/^# commit //p' "$TALLY")), in $TALLY"
 if [ $found_in_all = 0 ]; then echo "nothing was found; logs and new inputs are in $BUILD/fuzz and $BUILD/corpus"
 else echo "$found_in_all found: $BUILD/findings/TARGET/; look at one with $BUILD/replay/TARGET FILE (make $BUILD/replay/TARGET)"; fi
 [ $found_in_all = 0 ]

@@ -60,6 +60,37 @@ static void read_typed(rh_slice encoded, const rh_value *value)
     REQUIRE(d.status == RH_OK && rh_dec_left(&d) == 0);
 }
 
+/* Each reader of a type, of bytes that may end anywhere: it takes those of its type and no others. */
+static void read_each_way(rh_slice bytes, rh_type is)
+{
+    rh_dec d;
+#define READ(type, reader)                                                                         \
+    d = rh_dec_of(bytes);                                                                           \
+    (void)reader(&d);                                                                               \
+    REQUIRE((d.status == RH_OK) == (is == type) && inside(rh_slice_of(d.p, 0), bytes));
+    READ(RH_BOOL, rh_dec_bool)
+    READ(RH_UBYTE, rh_dec_ubyte)
+    READ(RH_USHORT, rh_dec_ushort)
+    READ(RH_UINT, rh_dec_uint)
+    READ(RH_ULONG, rh_dec_ulong)
+    READ(RH_BYTE, rh_dec_byte)
+    READ(RH_SHORT, rh_dec_short)
+    READ(RH_INT, rh_dec_int)
+    READ(RH_LONG, rh_dec_long)
+    READ(RH_FLOAT, rh_dec_float)
+    READ(RH_DOUBLE, rh_dec_double)
+    READ(RH_DECIMAL32, rh_dec_decimal32)
+    READ(RH_DECIMAL64, rh_dec_decimal64)
+    READ(RH_DECIMAL128, rh_dec_decimal128)
+    READ(RH_CHAR, rh_dec_char)
+    READ(RH_TIMESTAMP, rh_dec_timestamp)
+    READ(RH_UUID, rh_dec_uuid)
+    READ(RH_BINARY, rh_dec_binary)
+    READ(RH_STRING, rh_dec_string)
+    READ(RH_SYMBOL, rh_dec_symbol)
+#undef READ
+}
+
 /*
  * Opens every compound down to `depth` with the public calls and tells whether all of it is valid. This is
  * rh_value_check() written the way the library may not be: as a recursion.
@@ -130,7 +161,7 @@ static void run(const uint8_t *data, size_t size)
 {
     rh_slice all = rh_slice_of(data, size);
     rh_value value;
-    rh_dec   skipped = rh_dec_of(all), read = rh_dec_of(all), opened = rh_dec_of(all);
+    rh_dec   skipped = rh_dec_of(all), read = rh_dec_of(all), opened = rh_dec_of(all), each = rh_dec_of(all);
 
     if (size > 16384) return; /* what is written again must fit the buffers here */
 
@@ -139,6 +170,8 @@ static void run(const uint8_t *data, size_t size)
     REQUIRE(whole <= size && (skipped.status == RH_OK) == (whole > 0));
     REQUIRE(inside(rh_slice_of(skipped.p, 0), all));
     if (whole > 0) REQUIRE((size_t)(skipped.p - data) == whole);
+
+    read_each_way(all, rh_dec_value(&each, &value) ? value.type : RH_INVALID);
 
     /* Decoding accepts no more than skipping and uses the same bytes. */
     if (rh_dec_value(&read, &value)) {
