@@ -180,6 +180,21 @@ Test(owner, is_told_of_arguments_that_cannot_be)
     peer_free(peer);
 }
 
+/* The end of the stream, in order or not, before both closes were exchanged is a loss all the same. */
+Test(owner, may_lose_the_pipe_for_no_reason)
+{
+    rh_error     none = { .status = RH_OK }, why = { .status = RH_E_TIMEOUT };
+    rh_error    *whys[] = { NULL, &none, &why };
+    for (size_t i = 0; i < 3; i++) {
+        struct peer *peer = peer_new(RH_ENGINE_OPTS(.server = true));
+        peer_open(peer, 65536, 0);
+        rh_engine_lost(peer->end.engine, whys[i]);
+        rh_engine_tick(peer->end.engine, peer->now);
+        cr_expect_eq(peer->end.closed.status, i < 2 ? RH_E_CONNECTION_LOST : RH_E_TIMEOUT);
+        peer_free(peer);
+    }
+}
+
 /* -- options at their ends ----------------------------------------------------------------------- */
 
 Test(owner, gets_no_engine_for_options_out_of_range)

@@ -155,6 +155,22 @@ Test(sasl, a_mechanism_that_is_not_offered_ends_the_client)
     }
 }
 
+Test(sasl, an_outcome_of_any_code_but_zero_is_a_refusal)
+{
+    static const uint8_t codes[] = { 1, 2, 3, 4, 5, 255 };
+    for (size_t i = 0; i < sizeof codes; i++) {
+        struct peer *peer = peer_new(RH_ENGINE_OPTS(.sasl = RH_SASL_ANONYMOUS));
+        peer_hear(peer);
+        peer_say_header(peer, 3);
+        peer_say(peer, 0, RH_AMQP_SASL_MECHANISMS, &(rh_amqp_sasl_mechanisms){ .sasl_server_mechanisms = rh_slice_of("\xa3\x09" "ANONYMOUS", 11) });
+        peer_say(peer, 0, RH_AMQP_SASL_OUTCOME, &(rh_amqp_sasl_outcome){ .code = codes[i] });
+        peer_hear(peer);
+        cr_expect_eq(peer->end.closed.status, RH_E_SASL, "code %u", codes[i]);
+        cr_expect_eq(peer_heard_count(peer, RH_AMQP_OPEN), 0);
+        peer_free(peer);
+    }
+}
+
 /* What may come when: everything else ends the exchange, and nothing reaches an assert. */
 Test(sasl, frames_out_of_turn_end_the_exchange)
 {
