@@ -324,7 +324,7 @@ rh_status rh_producer_open_wait(rh_client *client, const rh_producer_opts *opts,
 
 void rh_producer_close(rh_producer *producer, rh_time deadline)
 {
-    if (producer->closing || producer->down) return;
+    if (producer->closing || producer->closed) return; /* down is not enough: a send whose answer is missing keeps it */
     producer->closing = true;
     producer->close_deadline = deadline ? deadline : rh_client_deadline(producer->client, 0);
     if (producer->taken) rh_producer_arm(producer, producer->close_deadline);

@@ -83,6 +83,12 @@ static void on_pull(void *user, rh_time now)
 
 /* -- coming and going ------------------------------------------------------------------------------ */
 
+/* It may say of anything that it was stolen, and nobody has stolen it. */
+static bool is_whim_of_the_service(const rh_error *error)
+{
+    return error && (strstr(error->description, "The simulated service") || strstr(error->description, "test asked"));
+}
+
 static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
 {
     sim_consumer *c     = user;
@@ -98,8 +104,9 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     sim_client_ended(c->client, "consumer", c->id, error, c->leaving, c->was_open ? 0 : c->due);
     sim_client_in_time(c->client, "consumer", c->id, "ended", c->due);
     c->lost = true;
-    if (state == RH_CONSUMER_STOLEN) c->robbed = true;
-    else if (error && error->error_class == RH_CLASS_STOLEN) sim_model_wrong(&world->model, "consumer %u was robbed and is not told so", c->id);
+    bool whim = is_whim_of_the_service(error);
+    if (state == RH_CONSUMER_STOLEN) c->robbed = !whim || c->level >= 0;
+    else if (error && error->error_class == RH_CLASS_STOLEN && !whim) sim_model_wrong(&world->model, "consumer %u was robbed and is not told so", c->id);
     if (c->robbed && c->level < 0) sim_model_wrong(&world->model, "consumer %u was robbed of what nobody owns", c->id);
     if (!world->closing) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(c->client, &c->chance));
 }
@@ -159,6 +166,12 @@ void sim_consumer_drop(sim_consumer *c)
     sim_consumer_release(c);
     rh_consumer_destroy(c->consumer);
     c->consumer = NULL;
+}
+
+void sim_consumer_forgotten(sim_consumer *c)
+{
+    c->seen = -1;
+    sim_consumer_open(c);
 }
 
 void sim_consumer_make(sim_client *client, sim_consumer *consumer, uint32_t id, const sim_limits *limits)

@@ -1,5 +1,6 @@
 #include "tests/sim/credential.h"
 
+#include "eventhub/connection.h"
 #include "eventhub/sas.h"
 #include "tests/sim/world.h"
 
@@ -17,7 +18,7 @@ typedef struct ticket {
     rh_timer          timer;
     struct audience  *audience;
     rh_time           life; /* of the token */
-    bool              fails, transient;
+    sim_token_fault   fault;
 } ticket;
 
 /** What is known of the tokens of one audience. */
@@ -66,13 +67,16 @@ static void remove_ticket(ticket *t)
 
 static void give(const ticket *t)
 {
-    char      token[RH_SAS_MAX];
-    size_t    n;
-    int64_t   expiry = rh_loop_wall_ms(sim_world_loop(t->credential->world)) / 1000 + (int64_t)(t->life / RH_SECONDS(1));
-    rh_status status = rh_sas_sign(token, sizeof token, &n, rh_str(t->audience->name), rh_str("rule"), rh_str(SIM_CANARY), expiry);
+    char        token[RH_SAS_MAX];
+    size_t      n;
+    sim_world  *world  = t->credential->world;
+    int64_t     now    = rh_loop_wall_ms(sim_world_loop(world)) / 1000;
+    int64_t     expiry = t->fault == SIM_TOKEN_OUTDATED ? now - 1 : now + (int64_t)(t->life / RH_SECONDS(1));
+    const char *key    = t->fault == SIM_TOKEN_FORGED ? "another-key" : SIM_CANARY;
+    rh_status   status = rh_sas_sign(token, sizeof token, &n, rh_str(t->audience->name), rh_str("rule"), rh_str(key), expiry);
     t->audience->given = true;
     t->audience->life  = t->life;
-    if (status == RH_OK) rh_token_answer(t->request, rh_slice_of(token, n), RH_TOKEN_SAS, expiry * 1000);
+    if (status == RH_OK) rh_token_answer(t->request, rh_slice_of(token, n), RH_TOKEN_SAS, (expiry + world->shape.skew_s) * 1000);
     else rh_token_fail(t->request, true, "the simulated credential cannot sign");
 }
 
@@ -81,7 +85,8 @@ static void on_due(void *user, rh_time now)
     ticket t = *(ticket *)user;
     (void)now;
     remove_ticket(user);
-    if (t.fails) rh_token_fail(t.request, t.transient, "the simulated credential has no token");
+    if (t.fault == SIM_TOKEN_FAILS) rh_token_fail(t.request, true, "the simulated credential has no token");
+    else if (t.fault == SIM_TOKEN_DENIED) rh_token_fail(t.request, false, "the simulated credential says no");
     else give(&t);
 }
 
@@ -90,26 +95,28 @@ static void on_due(void *user, rh_time now)
 static void tell(const sim_credential *k, sim_occasion at, const char *what)
 {
     char name[SIM_OCCASION_MAX];
-    sim_swarm_struck(&k->world->swarm, at);
     sim_tell(&k->world->trace, k->world->loop.now, "fault %s: the credential %s", sim_occasion_name(at, name), what);
+}
+
+static sim_phase phase_of(const sim_credential *k)
+{
+    const rh_client *client = k->world->clients[k->id].client;
+    return client && client->pipe ? sim_wire_of(client->pipe)->phase : SIM_CONNECT;
 }
 
 /* How long the answer takes, and which it is. */
 static rh_time decide(sim_credential *k, ticket *t)
 {
+    static const char *const words[] = { "", "has no token", "says no", "takes its time", "says nothing", "gives an old one", "gives a wrong one" };
     sim_swarm   *swarm = &k->world->swarm;
     sim_occasion at    = sim_occasion_of('k', k->id, k->count++);
     sim_chance   c     = sim_swarm_chance(swarm, at);
-    bool         fails = swarm->enabled & 1u << SIM_FAULT_FAIL && sim_once_in(&c, 4), transient = !sim_once_in(&c, 16);
-    bool         late  = swarm->enabled & 1u << SIM_FAULT_HANG && sim_once_in(&c, 8);
-    rh_time      usual = sim_scale(&c, RH_US(100), RH_MS(500)), later = sim_scale(&c, RH_SECONDS(1), RH_SECONDS(60));
+    rh_time      usual = sim_scale(&c, RH_US(100), RH_MS(500)), wait;
     t->life            = sim_between(&c, k->world->shape.token_life / 2, k->world->shape.token_life);
-    if (!sim_swarm_allows(swarm, at)) return 0;
-    t->fails     = fails;
-    t->transient = transient;
-    if (fails) tell(k, at, "has no token");
-    else if (late) tell(k, at, "takes its time");
-    return late ? later : usual;
+    t->fault           = sim_swarm_token(swarm, at, phase_of(k), &wait);
+    if (t->fault != SIM_TOKEN_GOOD) tell(k, at, words[t->fault]);
+    if (t->fault == SIM_TOKEN_MUTE) return RH_SECONDS(24 * 3600);
+    return t->fault == SIM_TOKEN_LATE ? wait : usual;
 }
 
 static void on_request(void *user, const char *name, rh_token_request *request)
@@ -142,7 +149,7 @@ void sim_credentials_calm(sim_world *world)
 {
     for (sim_credential *k = world->credentials; k; k = k->next)
         for (ticket *t = k->tickets; t; t = t->next) {
-            t->fails = false;
+            t->fault = SIM_TOKEN_GOOD;
             rh_timer_set(sim_world_loop(world), &t->timer, world->loop.now);
         }
 }
@@ -160,6 +167,7 @@ void sim_credential_judge(sim_credential *k, const char *name, const rh_error *e
 {
     const sim_world *world = k->world;
     if (error->status != RH_E_UNAUTHORIZED || !strstr(error->description, "ExpiredToken: the token that covered")) return;
+    if (world->shape.skew_s > 0 || world->swarm.enabled & 1u << SIM_FAULT_EXPIRE) return; /* it cannot know */
     audience *a = audience_of(k, name);
     if (is_asked(k, a) || a->slept != world->loop.slept) return;
     rh_time again   = RH_SECONDS(a->asked > 5 ? AGAIN_MOST : 1u << a->asked);

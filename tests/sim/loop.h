@@ -35,6 +35,8 @@ extern const char *const sim_phase_name[SIM_PHASES];
 typedef struct sim_net_hooks {
     /* A dial takes the step to phase (SIM_CONNECT, SIM_TLS). RH_OK, or what it fails with; RH_AGAIN: nothing ever comes of it. */
     rh_status (*on_step)(void *user, sim_wire *wire, sim_phase phase);
+    /* How much longer than a trip it takes until the first answer to a dial. May be NULL. */
+    rh_time (*on_dial)(void *user, sim_wire *wire);
     /* The client of this wire has reached a phase. */
     void (*on_phase)(void *user, sim_wire *wire, sim_phase phase);
     /* Bytes leave for that end. */
@@ -52,6 +54,7 @@ struct sim_loop {
     sim_pipe    *pipes;
     sim_listener *listeners;
     uint32_t     wires; /* made so far */
+    uint64_t     garbage; /* frames that break the rules, sent so far */
     sim_wire    *speaking; /* whose bytes are being read; NULL: nobody's */
     bool         in_turn, stopped;
     sim_chance   random;

@@ -103,7 +103,7 @@ static void judge_stored(judgement *j, const rh_emu_partition *partition, const 
     uint32_t producer = j->model->events[event].producer;
     if (j->stored[event] < UINT8_MAX) j->stored[event]++;
     /* Its bytes, or those of its first try, may have been under way for as long as they liked. */
-    if (j->model->events[event].unknown || j->model->events[event].again) return;
+    if (j->model->events[event].unknown || j->model->events[event].again || j->model->events[event].open) return;
     if (event + 1 <= j->last[producer])
         sim_model_wrong(j->model, "%s: event %u of producer %u lies behind its event %u", where, event, producer, j->last[producer] - 1);
     j->last[producer] = event + 1;
@@ -130,15 +130,34 @@ static void judge_event(sim_model *model, uint32_t number, unsigned stored)
                         e->accepted, e->unknown, again, e->refused);
 }
 
+static void collect(judgement *j, const rh_emulator *emulator)
+{
+    sim_model *model = j->model;
+    for (size_t i = 0; i < model->count; i++)
+        if (model->events[i].producer >= j->producers) j->producers = model->events[i].producer + 1u;
+    j->stored = calloc(model->count + 1, sizeof *j->stored);
+    j->last   = calloc(j->producers + 1, sizeof *j->last);
+    for (uint32_t i = 0; i < emulator->hubs->partition_count; i++) judge_partition(j, &emulator->hubs->partitions[i]);
+}
+
+static void leave(judgement *j)
+{
+    free(j->stored);
+    free(j->last);
+}
+
+void sim_model_archive(sim_model *model, const rh_emulator *emulator)
+{
+    judgement j = { .model = model };
+    collect(&j, emulator);
+    for (size_t i = 0; i < model->count; i++) model->events[i].archived = (uint16_t)(model->events[i].archived + j.stored[i]);
+    leave(&j);
+}
+
 void sim_model_judge(sim_model *model, const rh_emulator *emulator)
 {
     judgement j = { .model = model };
-    for (size_t i = 0; i < model->count; i++)
-        if (model->events[i].producer >= j.producers) j.producers = model->events[i].producer + 1u;
-    j.stored = calloc(model->count + 1, sizeof *j.stored);
-    j.last   = calloc(j.producers + 1, sizeof *j.last);
-    for (uint32_t i = 0; i < emulator->hubs->partition_count; i++) judge_partition(&j, &emulator->hubs->partitions[i]);
-    for (uint32_t i = 0; i < model->count; i++) judge_event(model, i, j.stored[i]);
-    free(j.stored);
-    free(j.last);
+    collect(&j, emulator);
+    for (uint32_t i = 0; i < model->count; i++) judge_event(model, i, j.stored[i] + model->events[i].archived);
+    leave(&j);
 }

@@ -19,6 +19,7 @@ typedef struct sim_event {
     uint32_t size;     /* of the body */
     uint8_t  accepted, unknown, refused; /* sends that ended so */
     uint8_t  open;     /* sends without outcome */
+    uint16_t archived; /* times that it was stored by a service that has forgotten it */
     uint32_t again;    /* times that it was sent beyond the first */
     rh_time  due;      /* its last send ends by then */
     bool     once;     /* of a producer that sends again only what cannot be stored yet */
@@ -45,6 +46,9 @@ void sim_model_body(const sim_model *model, uint32_t event, uint8_t *to);
 
 /** The number of the event with this body; false, and wrong is written, if there is none. */
 bool sim_model_know(sim_model *model, rh_slice body, const char *where, uint32_t *event);
+
+/** Counts what the emulator has stored before it forgets that. */
+void sim_model_archive(sim_model *model, const rh_emulator *emulator);
 
 /** Holds everything against what the emulator has stored. */
 void sim_model_judge(sim_model *model, const rh_emulator *emulator);

@@ -36,6 +36,33 @@ static void server_sent(sim_progress *p, uint8_t code, uint16_t channel)
     else if ((code == ATTACH || code == TRANSFER || code == DISPOSITION) && !is_cbs && p->phase != SIM_DRAIN) p->phase = SIM_STEADY;
 }
 
+/* Ids start again with each session, so an answer is worth nothing behind its end. */
+static void remember(sim_progress *p, bool from_server, uint8_t code, uint16_t channel, const uint8_t *frame, size_t n, size_t whole)
+{
+    bool ends = code == 0x11 || code >= DETACH;
+    if (ends && p->answer_n && p->answer_channel == channel) p->answer_n = 0;
+    if (!from_server || code != DISPOSITION || whole > SIM_ANSWER_MAX || n < whole) return;
+    memcpy(p->answer, frame, whole);
+    p->answer_n       = whole;
+    p->answer_channel = channel;
+}
+
+void sim_progress_beyond(sim_progress *p)
+{
+    /* [2.7.6] role receiver, first, last, settled, accepted; no session of ours comes near these ids. */
+    static const uint8_t body[] = {
+        0x00, 0x53, 0x15, 0xc0, 17, 5, 0x41, 0x70, 0x40, 0, 0, 0, 0x70, 0x5f, 0xff, 0xff, 0xff, 0x41, 0x00, 0x53, 0x24, 0x45,
+    };
+    uint8_t *f = p->answer;
+    p->answer_n = 8 + sizeof body;
+    memset(f, 0, 8);
+    f[3] = (uint8_t)p->answer_n;
+    f[4] = 2;
+    f[6] = (uint8_t)(p->answer_channel >> 8);
+    f[7] = (uint8_t)p->answer_channel;
+    memcpy(f + 8, body, sizeof body);
+}
+
 static void classify(const sim_scanner *scanner, sim_progress *progress, bool from_server)
 {
     const uint8_t *p = scanner->head;
@@ -46,6 +73,7 @@ static void classify(const sim_scanner *scanner, sim_progress *progress, bool fr
     size_t body = (size_t)p[4] * 4;
     if (scanner->have < body + 3) return; /* a heartbeat has no body */
     uint16_t channel = (uint16_t)(p[6] << 8 | p[7]);
+    remember(progress, from_server, p[body + 2], channel, p, scanner->have, u32_at(p));
     if (from_server) server_sent(progress, p[body + 2], channel);
     else client_sent(progress, p[body + 2], channel, p + body, scanner->have - body);
 }

@@ -89,7 +89,8 @@ static void draw_clients(sim_shape *s, sim_chance *c)
     s->retry.max_delay_ms = scale(c, s->retry.delay_ms ? s->retry.delay_ms : 200, 30000);
     s->retry.tries        = sim_once_in(c, 12) ? scale(c, 2, 20) : 0;
     s->retry.off          = sim_once_in(c, 24);
-    s->token_life         = sim_once_in(c, 2) ? 0 : sim_scale(c, RH_SECONDS(60), RH_SECONDS(600));
+    s->token_life         = sim_once_in(c, 2) ? 0 : sim_scale(c, RH_SECONDS(40), RH_SECONDS(600));
+    s->skew_s             = sim_once_in(c, 2) ? 0 : (int32_t)sim_below(c, s->token_life / RH_SECONDS(4) + 1) - (int32_t)(s->token_life / RH_SECONDS(8));
 }
 
 static void draw_work(sim_shape *s, sim_chance *c)

@@ -19,6 +19,7 @@ typedef struct sim_shape {
     uint32_t      frame_bytes, window, idle_ms, operation_ms, spare_links;
     rh_retry_opts retry;
     rh_time       token_life; /* at most; half of it at least. 0: they have the key */
+    int32_t       skew_s;  /* their clocks tell another end of a token than the service's */
 
     /* of what they do */
     rh_time  send_least, send_most; /* how long a send may take */

@@ -1,19 +1,11 @@
 #include "tests/sim/swarm.h"
 
-#include "emulator/connection.h"
-
 #include <stdlib.h>
 
 const char *const sim_fault_name[SIM_FAULT_KINDS] = {
 #define SIM_FAULT_NAME(name, text) text,
     SIM_FAULTS(SIM_FAULT_NAME)
 #undef SIM_FAULT_NAME
-};
-
-/* What a service says when it ends something. */
-static const char *const conditions[] = {
-    "amqp:internal-error", "amqp:resource-limit-exceeded", "amqp:connection:forced", "amqp:link:detach-forced",
-    "com.microsoft:timeout", "com.microsoft:server-busy", "com.microsoft:operation-cancelled",
 };
 
 /* -- occasions ----------------------------------------------------------------------------------- */
@@ -43,79 +35,7 @@ void sim_swarm_struck(sim_swarm *swarm, sim_occasion at)
     if (swarm->struck) sim_occasions_add(swarm->struck, at);
 }
 
-/* -- the faults ---------------------------------------------------------------------------------- */
-
-static rh_emu_connection *connection_of(const sim_swarm *swarm, const sim_wire *wire)
-{
-    for (rh_emu_connection *c = swarm->emulator->connections; c; c = c->next)
-        if (c->pipe && wire->end[SIM_SERVER] && sim_wire_of(c->pipe) == wire) return c;
-    return NULL;
-}
-
-static const char *condition(sim_swarm *swarm)
-{
-    return conditions[sim_below(&swarm->chance, sizeof conditions / sizeof *conditions)];
-}
-
-static rh_emu_link *some_link(sim_swarm *swarm, rh_emu_connection *connection)
-{
-    size_t count = 0;
-    for (rh_emu_link *l = connection->links; l; l = l->next) count += !l->is_leaving;
-    if (count == 0) return NULL;
-    size_t index = sim_below(&swarm->chance, count);
-    for (rh_emu_link *l = connection->links; l; l = l->next)
-        if (!l->is_leaving && index-- == 0) return l;
-    return NULL;
-}
-
-static bool service_fault(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
-{
-    rh_emu_connection *connection = connection_of(swarm, wire);
-    if (!connection || !connection->engine) return false;
-    bool opened = rh_engine_phase_of(connection->engine) == RH_ENGINE_OPENED;
-    if (!opened && (fault != SIM_FAULT_CLOSE || wire->phase != SIM_OPEN)) return false; /* who is asked to open may hang up instead */
-    const char *why = condition(swarm);
-    if (fault == SIM_FAULT_CLOSE) (void)rh_engine_close(connection->engine, why, "The simulated service closes the connection.");
-    else {
-        rh_emu_link *link = some_link(swarm, connection);
-        if (!link) return false;
-        if (fault == SIM_FAULT_END) (void)rh_session_end(rh_link_session(link->link), why, "The simulated service ends the session.");
-        else {
-            link->is_leaving = true;
-            (void)rh_link_detach(link->link, true, why, "The simulated service detaches the link.");
-        }
-    }
-    rh_emu_connection_wake(connection);
-    return true;
-}
-
-static void slow_down(sim_swarm *swarm, sim_wire *wire)
-{
-    wire->piece_most       = (size_t)sim_scale(&swarm->chance, 1, 4096);
-    wire->bytes_per_second = sim_scale(&swarm->chance, 2000, 1000000);
-    wire->latency_most     = wire->latency_least + sim_scale(&swarm->chance, RH_MS(1), RH_MS(500));
-}
-
-/* False: it found nothing to break. */
-static bool strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
-{
-    sim_chance *chance = &swarm->chance;
-    int         end    = (int)sim_below(chance, 2);
-    switch (fault) {
-    case SIM_FAULT_RESET: sim_wire_reset(wire); return true;
-    case SIM_FAULT_CUT: wire->cut_at[end] = wire->passed[end] + sim_scale(chance, 1, 100000); return true;
-    case SIM_FAULT_GARBAGE: wire->garbage[end] = true; return true;
-    case SIM_FAULT_SILENCE: sim_wire_silence(wire); return true;
-    case SIM_FAULT_HANG: sim_wire_hang(wire); return true;
-    case SIM_FAULT_STALL: sim_wire_stall(wire, end, swarm->loop->now + sim_scale(chance, RH_MS(10), RH_SECONDS(60))); return true;
-    case SIM_FAULT_SLOW: slow_down(swarm, wire); return true;
-    case SIM_FAULT_SUSPEND: sim_loop_suspend(swarm->loop, sim_scale(chance, RH_SECONDS(1), RH_SECONDS(100))); return true;
-    case SIM_FAULT_DETACH:
-    case SIM_FAULT_END:
-    case SIM_FAULT_CLOSE: return service_fault(swarm, wire, fault);
-    default: return false;
-    }
-}
+/* -- striking ------------------------------------------------------------------------------------ */
 
 static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
 {
@@ -128,13 +48,13 @@ static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
 static void hit(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 {
     sim_phase phase = wire->phase;
-    if (!sim_swarm_allows(swarm, swarm->at) || !strike(swarm, wire, fault)) return;
+    if (!sim_swarm_allows(swarm, swarm->at) || !sim_swarm_strike(swarm, wire, fault)) return;
     note(swarm, fault, phase);
     sim_tell(swarm->loop->trace, swarm->loop->now, "it was wire %u", wire->id);
 }
 
 /* Those that come when somebody asks, not by themselves. */
-#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET)
+#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET | 1u << SIM_FAULT_TOKEN)
 
 static sim_fault choose(sim_swarm *swarm)
 {
@@ -232,10 +152,14 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
     };
     sim_swarm *swarm = user;
     begin(swarm, sim_occasion_of('r', swarm->requests++, 0));
+    if (swarm->loop->now < swarm->busy_until && (moment == RH_EMULATOR_SEND || sim_once_in(&swarm->chance, 4))) {
+        *words = "com.microsoft:server-busy";
+        return RH_EMULATOR_REFUSE;
+    }
     size_t i = sim_below(&swarm->chance, sizeof kinds / sizeof *kinds);
     if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
     if (!sim_swarm_allows(swarm, swarm->at)) return RH_EMULATOR_NO_FAULT;
-    *words = condition(swarm);
+    *words = sim_swarm_condition(swarm);
     note(swarm, kinds[i].fault, asking(swarm, moment));
     return kinds[i].does;
 }
@@ -254,7 +178,36 @@ static rh_status on_step(void *user, sim_wire *wire, sim_phase phase)
     return phase == SIM_TLS ? RH_E_TLS : failures[sim_below(&swarm->chance, sizeof failures / sizeof *failures)];
 }
 
+sim_token_fault sim_swarm_token(sim_swarm *swarm, sim_occasion at, sim_phase phase, rh_time *wait)
+{
+    begin(swarm, at);
+    *wait = 0;
+    bool enabled = swarm->enabled & 1u << SIM_FAULT_TOKEN;
+    if (!enabled || !sim_once_in(&swarm->chance, 4) || !sim_swarm_allows(swarm, swarm->at)) return SIM_TOKEN_GOOD;
+    sim_token_fault fault = (sim_token_fault)sim_between(&swarm->chance, SIM_TOKEN_GOOD + 1, SIM_TOKEN_FAULTS - 1);
+    *wait                 = sim_scale(&swarm->chance, RH_MS(1), RH_SECONDS(30));
+    note(swarm, SIM_FAULT_TOKEN, phase);
+    return fault;
+}
+
+/* A name that is found late, and addresses that are tried in vain before the one that answers, a quarter of a second each. */
+static rh_time on_dial(void *user, sim_wire *wire)
+{
+    sim_swarm *swarm = user;
+    begin(swarm, sim_occasion_of('d', wire->id, 2));
+    bool enabled = swarm->enabled & 1u << SIM_FAULT_FAIL;
+    if (!enabled || !sim_once_in(&swarm->chance, 4) || !sim_swarm_allows(swarm, swarm->at)) return 0;
+    note(swarm, SIM_FAULT_FAIL, SIM_CONNECT);
+    return sim_once_in(&swarm->chance, 2) ? sim_scale(&swarm->chance, RH_MS(1), RH_SECONDS(20)) : RH_MS(250) * sim_between(&swarm->chance, 1, 9);
+}
+
 /* -- the swarm ----------------------------------------------------------------------------------- */
+
+static void on_stingy(void *user, rh_time now)
+{
+    (void)now;
+    sim_swarm_generous(user);
+}
 
 void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed)
 {
@@ -273,7 +226,8 @@ void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed)
     swarm->piece_most     = sim_once_in(c, 2) ? 0 : (size_t)sim_scale(c, 512, 65536);
     swarm->window         = (size_t)sim_scale(c, 16384, 1u << 20);
     swarm->timer          = (rh_timer){ .fn = on_timer, .user = swarm };
-    loop->hooks           = (sim_net_hooks){ .on_step = on_step, .on_phase = on_phase, .user = swarm };
+    swarm->stingy         = (rh_timer){ .fn = on_stingy, .user = swarm };
+    loop->hooks           = (sim_net_hooks){ .on_step = on_step, .on_dial = on_dial, .on_phase = on_phase, .user = swarm };
 }
 
 void sim_swarm_start(sim_swarm *swarm, rh_emulator *emulator)
@@ -286,7 +240,9 @@ void sim_swarm_start(sim_swarm *swarm, rh_emulator *emulator)
 void sim_swarm_calm(sim_swarm *swarm)
 {
     sim_wire *wire;
-    swarm->calm = true;
+    swarm->calm       = true;
+    swarm->busy_until = 0;
+    sim_swarm_generous(swarm);
     /* A line that takes a few bytes at a time has no fault, but what it has to catch up on would take longer than the calm. */
     swarm->piece_most  = 0;
     swarm->return_most = 0;

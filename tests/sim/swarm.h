@@ -23,7 +23,13 @@
     X(SUSPEND, "suspend")     /* the machine sleeps */                                   \
     X(REFUSE, "refuse")       /* the service says no to a token, a link, an event */     \
     X(IGNORE, "ignore")       /* the service does nothing and says nothing */            \
-    X(FORGET, "forget")       /* the service does it, and its answer is lost */
+    X(FORGET, "forget")       /* the service does it, and its answer is lost */          \
+    X(THROTTLE, "throttle")   /* the service is busy for a while */                      \
+    X(WITHHOLD, "withhold")   /* the service gives no credit for a while */              \
+    X(EXPIRE, "expire")       /* tokens end, and links with them */                      \
+    X(ECHO, "echo")           /* an outcome is told twice, or of what nobody sent */     \
+    X(RESTART, "restart")     /* the service goes and comes, with all events or none */  \
+    X(TOKEN, "token")         /* the credential fails, is late, mute or outdated */
 
 typedef enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
@@ -71,7 +77,28 @@ typedef struct sim_swarm {
     rh_time      latency_least, latency_most, return_most;
     uint64_t     bytes_per_second;
     size_t       piece_most, window;
+    /* what the service is doing */
+    rh_time      busy_until; /* everything is refused until then */
+    uint32_t     credit;     /* what senders get when nothing is withheld; 0: nothing is */
+    rh_timer     stingy;     /* until then */
+    bool       (*restart)(void *user, rh_time away, bool remembers); /* false: not now. May be NULL */
+    void        *restart_user;
 } sim_swarm;
+
+/** How a credential may fail. */
+typedef enum sim_token_fault {
+    SIM_TOKEN_GOOD,
+    SIM_TOKEN_FAILS,    /* for a reason that passes */
+    SIM_TOKEN_DENIED,   /* for one that does not */
+    SIM_TOKEN_LATE,     /* it comes later */
+    SIM_TOKEN_MUTE,     /* it does not come before the calm */
+    SIM_TOKEN_OUTDATED, /* it is none any more */
+    SIM_TOKEN_FORGED,   /* the service does not believe it */
+    SIM_TOKEN_FAULTS,
+} sim_token_fault;
+
+/** A credential is asked for a token while the client is in this phase; wait is for SIM_TOKEN_LATE. */
+sim_token_fault sim_swarm_token(sim_swarm *swarm, sim_occasion at, sim_phase phase, rh_time *wait);
 
 /** allowed: the kinds that may be enabled. The hooks of the loop become the swarm's. */
 void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed);
@@ -88,6 +115,15 @@ void sim_swarm_struck(sim_swarm *swarm, sim_occasion at);
 
 /** For rh_emulator_opts.faults; user is the swarm. */
 rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const char **condition);
+
+/** False: it found nothing to break. */
+bool sim_swarm_strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault);
+
+/** What the service gives as a reason. */
+const char *sim_swarm_condition(sim_swarm *swarm);
+
+/** Whatever credit was withheld is given. */
+void sim_swarm_generous(sim_swarm *swarm);
 
 /** From now on nothing goes wrong; what is wrong with living connections is mended, or ends them. */
 void sim_swarm_calm(sim_swarm *swarm);

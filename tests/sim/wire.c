@@ -1,5 +1,7 @@
 #include "tests/sim/wire.h"
 
+#include "tests/sim/garbage.h"
+
 #include <stdlib.h>
 
 #define PIECES_MAX 64
@@ -238,22 +240,25 @@ static void feed(sim_pipe *p)
 
 /* -- output -------------------------------------------------------------------------------------- */
 
-/* What no peer may send: reliability's B14, B5 and B11, a frame each. */
+/* Between two frames of one that breaks the rules. */
 static void send_garbage(sim_pipe *p)
 {
-    static const struct { uint8_t n, bytes[24]; } frames[] = {
-        { 8, { 0, 0, 0, 7, 2, 0, 0, 0 } },                              /* smaller than its header */
-        { 8, { 0, 0, 0, 8, 1, 0, 0, 0 } },                              /* a header of four bytes */
-        { 8, { 0, 0, 0, 8, 3, 0, 0, 0 } },                              /* a header longer than the frame */
-        { 8, { 0x7f, 0xff, 0xff, 0xff, 2, 0, 0, 0 } },                  /* larger than ever agreed */
-        { 12, { 0, 0, 0, 12, 2, 0, 0, 0, 0x00, 0x53, 0x7f, 0x45 } },    /* a performative that does not exist */
-        { 12, { 0, 0, 0, 12, 2, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef } },    /* no performative at all */
-        { 14, { 0, 0, 0, 14, 2, 0, 0, 9, 0x00, 0x53, 0x14, 0xc0, 1, 0 } }, /* a transfer without fields, on no session */
-        { 13, { 0, 0, 0, 13, 2, 0, 0, 0, 0x00, 0x53, 0x10, 0xc0, 0xff } }, /* a list that ends behind its frame */
-    };
-    size_t i = sim_below(&p->wire->chance, sizeof frames / sizeof *frames);
+    uint8_t frame[SIM_GARBAGE_MAX];
+    size_t  n = sim_garbage(&p->wire->chance, frame);
     p->wire->garbage[!p->side] = false;
-    travel(p, BYTES, frames[i].bytes, frames[i].n);
+    p->wire->sim->garbage++;
+    travel(p, BYTES, frame, n);
+}
+
+static void send_echo(sim_pipe *p)
+{
+    sim_wire    *wire = p->wire;
+    sim_echo     echo = wire->echo;
+    sim_progress *progress = &wire->progress;
+    wire->echo = SIM_ECHO_NONE;
+    if (!progress->answer_n) return;
+    if (echo == SIM_ECHO_BEYOND) sim_progress_beyond(progress);
+    travel(p, BYTES, progress->answer, progress->answer_n);
 }
 
 static void send_bytes(sim_pipe *p, const uint8_t *bytes, size_t n)
@@ -264,7 +269,9 @@ static void send_bytes(sim_pipe *p, const uint8_t *bytes, size_t n)
     if (hooks.on_bytes) hooks.on_bytes(hooks.user, wire, !p->side, bytes, n);
     travel(p, BYTES, bytes, n);
     sim_wire_reached(wire, sim_scan(scanner, &wire->progress, p->side == SIM_SERVER, bytes, n));
-    if (wire->garbage[!p->side] && scanner->have == 0) send_garbage(p);
+    if (scanner->have) return; /* in the middle of a frame */
+    if (p->side == SIM_SERVER && wire->echo) send_echo(p);
+    if (wire->garbage[!p->side]) send_garbage(p);
 }
 
 static bool lend(sim_pipe *p)
@@ -537,6 +544,7 @@ void sim_wire_mend(sim_wire *wire)
     for (int end = 0; end < 2; end++) {
         wire->cut_at[end]        = UINT64_MAX;
         wire->garbage[end]       = false;
+        wire->echo               = SIM_ECHO_NONE;
         wire->stalled_until[end] = 0;
         if (!wire->end[end]) continue;
         hurry(wire->end[end]);
@@ -643,7 +651,8 @@ rh_status sim_dial(rh_loop *loop, const rh_dial_opts *opts, const rh_pipe_handle
     rh_timer_set(loop, &p->deadline, opts->deadline ? opts->deadline : sim->now + DIAL_TIME);
     sim_tell(sim->trace, sim->now, "wire %u dials port %u%s", wire->id, (unsigned)opts->port, wire->tls ? " with TLS" : "");
     sim_wire_reached(wire, SIM_CONNECT);
-    rh_timer_set(loop, &p->step, sim->now + 2 * latency(wire));
+    rh_time more = sim->hooks.on_dial ? sim->hooks.on_dial(sim->hooks.user, wire) : 0;
+    rh_timer_set(loop, &p->step, sim->now + more + 2 * latency(wire));
     if (out) *out = &p->pipe;
     return RH_OK;
 }

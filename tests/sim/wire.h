@@ -14,6 +14,13 @@
 /* The ends of a wire, and the directions: toward that end. */
 enum { SIM_CLIENT, SIM_SERVER };
 
+/** An outcome that is told once more than it should be. */
+typedef enum sim_echo {
+    SIM_ECHO_NONE,
+    SIM_ECHO_AGAIN,  /* the last one, as it was */
+    SIM_ECHO_BEYOND, /* of deliveries that nobody has sent yet */
+} sim_echo;
+
 struct sim_wire {
     sim_loop  *sim;
     uint32_t   id;
@@ -38,6 +45,7 @@ struct sim_wire {
     rh_time  busy_until[2], last_at[2];
     uint64_t passed[2];        /* bytes that arrived */
     uint64_t cut_at[2];        /* reset when so many have; UINT64_MAX: never */
+    sim_echo echo;             /* comes behind the frame that the server is sending */
     bool     garbage[2];       /* behind the frame that is being sent toward that end comes one that is none */
 };
 

@@ -124,6 +124,13 @@ static rh_slice trusted(void)
     return rh_str(cert);
 }
 
+static const char *connection_string(const sim_shape *shape)
+{
+    if (shape->token_life) return shape->tls ? "Endpoint=sb://sim/;EntityPath=hub" : "Endpoint=sb://sim/;EntityPath=hub;UseDevelopmentEmulator=true";
+    return shape->tls ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
+                      : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true";
+}
+
 static void make_client(sim_client *client)
 {
     sim_world       *world = client->world;
@@ -132,12 +139,7 @@ static void make_client(sim_client *client)
     rh_client_destroy(client->client);
     client->client = NULL;
     rh_status status = rh_client_create(loop_of(client), RH_CLIENT_OPTS(
-        .credential = client->credential ? sim_credential_ops(client->credential) : NULL,
-        .connection_string = client->credential
-            ? (shape->tls ? "Endpoint=sb://sim/;EntityPath=hub" : "Endpoint=sb://sim/;EntityPath=hub;UseDevelopmentEmulator=true")
-            : shape->tls
-            ? "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub"
-            : "Endpoint=sb://sim/;SharedAccessKeyName=rule;SharedAccessKey=" SIM_CANARY ";EntityPath=hub;UseDevelopmentEmulator=true",
+        .connection_string = connection_string(shape), .credential = client->credential ? sim_credential_ops(client->credential) : NULL,
         .ca_pem = shape->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = shape->idle_ms, .operation_timeout_ms = shape->operation_ms,
         .links = (uint32_t)(client->producer_count + client->consumer_count) + shape->spare_links, .retry = shape->retry,
         .step_by_step = shape->step_by_step, .max_frame_size = shape->frame_bytes, .session_window = shape->window,
@@ -311,6 +313,12 @@ void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes
             if (left > *events) *events = left;
             *bytes += world->emulator->store.used * left / (uint64_t)(p->end * world->shape.partitions);
         }
+}
+
+void sim_workload_forgotten(sim_world *world)
+{
+    for (size_t i = 0; i < world->client_count; i++)
+        for (size_t k = 0; k < world->clients[i].consumer_count; k++) sim_consumer_forgotten(&world->clients[i].consumers[k]);
 }
 
 static void say_goodbye(sim_client *client)

@@ -15,11 +15,24 @@ static void shape(sim_world *world, const sim_run *run)
     sim_swarm_init(swarm, &world->loop, run->faults);
     swarm->switches = run->switches;
     swarm->struck   = run->struck;
+    swarm->restart  = sim_world_restart;
+    swarm->restart_user = world;
     sim_shape_draw(&world->shape, &world->chance, 2 * swarm->latency_most + swarm->return_most, swarm->bytes_per_second, swarm->window);
     sim_workload_make(world, &run->limits);
 }
 
-static bool make_namespace(sim_world *world)
+/* The service minds every rule. Whoever breaks one is the network, or we; that somebody was silent breaks none. */
+static void on_service_log(void *user, rh_log_level level, const char *id, const char *text)
+{
+    sim_world *world = user;
+    (void)level;
+    sim_tell(&world->trace, world->loop.now, "service %s: %s", id, text);
+    if (strstr(text, SIM_CANARY)) sim_model_wrong(&world->model, "the service shows a secret: %s", text);
+    if (strcmp(id, "emulator.peer") == 0 && !strstr(text, "RH_E_PEER_SILENT") && ++world->broken > world->loop.garbage)
+        sim_model_wrong(&world->model, "a client broke the rules: %s", text);
+}
+
+bool sim_world_serve(sim_world *world)
 {
     static const char *const groups[] = { "second", "third" };
     rh_emulator_hub hub  = { .name = "hub", .partitions = world->shape.partitions, .groups = groups, .group_count = 2 };
@@ -27,8 +40,9 @@ static bool make_namespace(sim_world *world)
     rh_error        error;
     rh_status       status = rh_emulator_create(&world->loop.loop, RH_EMULATOR_OPTS(
         .hubs = &hub, .hub_count = 1, .rule = "rule", .key = SIM_CANARY, .listen_port = port, .retention_ms = RETENTION_MS,
-        .limits = world->shape.service, .faults = { sim_swarm_judge, &world->swarm }), &world->emulator, &error);
+        .limits = world->shape.service, .log = { on_service_log, world }, .faults = { sim_swarm_judge, &world->swarm }), &world->emulator, &error);
     if (status != RH_OK) sim_model_wrong(&world->model, "no namespace: %s", error.description);
+    world->swarm.emulator = world->emulator;
     return status == RH_OK;
 }
 
@@ -48,6 +62,7 @@ static void finish(sim_world *world, sim_result *result)
     sim_swarm_calm(&world->swarm);
     sim_credentials_calm(world);
     sim_workload_calm(world);
+    if (world->is_away) rh_timer_set(&world->loop.loop, &world->back, world->loop.now);
     sim_tell(&world->trace, world->loop.now, "calm");
     rh_time calm = world->loop.now;
     sim_workload_left(world, &events, &bytes);
@@ -66,6 +81,7 @@ static void finish(sim_world *world, sim_result *result)
 static void let_go(sim_world *world)
 {
     sim_workload_free(world);
+    rh_timer_cancel(&world->loop.loop, &world->back);
     if (world->emulator) rh_emulator_destroy(world->emulator);
     rh_time until = world->loop.now + RH_SECONDS(10);
     while (world->loop.pipes && rh_loop_turn(&world->loop.loop, until) == RH_OK && world->loop.now < until) continue;
@@ -98,7 +114,7 @@ sim_result sim_world_run(const sim_run *run)
     world->chance     = sim_loop_chance(&world->loop, 0);
     sim_model_init(&world->model, sim_draw(&world->chance));
     shape(world, run);
-    if (make_namespace(world)) {
+    if (sim_world_serve(world)) {
         sim_swarm_start(&world->swarm, world->emulator);
         sim_workload_start(world);
         pass(world, run->limits.chaos ? run->limits.chaos : SIM_CALM, NULL);

@@ -104,6 +104,9 @@ struct sim_world {
     sim_shape    shape;
     rh_time      bound; /* of this world, from the last fault on */
     sim_credential *credentials;
+    rh_timer     back;  /* of a service that is away */
+    bool         is_away, remembers;
+    uint64_t     broken; /* rules, as the service has seen it */
     sim_client  *clients;
     size_t       client_count;
     bool         calm;    /* no new sends, no faults */
@@ -142,6 +145,12 @@ typedef struct sim_run {
 
 sim_result sim_world_run(const sim_run *run);
 
+/** Opens a namespace as the world wants it; false: that is wrong. */
+bool sim_world_serve(sim_world *world);
+
+/** For sim_swarm.restart; user is the world. */
+bool sim_world_restart(void *user, rh_time away, bool remembers);
+
 /* -- workload.c: all of it, and the clients ------------------------------------------------------ */
 
 /* Where the streams of choices begin: what one does moves no choice of another. */
@@ -156,6 +165,9 @@ void sim_workload_close(sim_world *world);          /* politely */
 bool sim_workload_is_closed(const sim_world *world);
 void sim_workload_free(sim_world *world);
 void sim_workload_unfinished(const sim_world *world, char *text, size_t n); /* who is not done */
+
+/** The service has lost every event: who reads begins anew. */
+void sim_workload_forgotten(sim_world *world);
 
 /** What consumers have not seen yet. */
 void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes);
@@ -187,6 +199,7 @@ void sim_consumer_make(sim_client *client, sim_consumer *consumer, uint32_t id, 
 void sim_consumer_open(sim_consumer *consumer);
 bool sim_consumer_leave(sim_consumer *consumer, rh_time when);
 void sim_consumer_drop(sim_consumer *consumer);
+void sim_consumer_forgotten(sim_consumer *consumer);       /* its partition is empty again */
 void sim_consumer_release(sim_consumer *consumer); /* every event that it keeps */
 
 #endif
