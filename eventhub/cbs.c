@@ -90,13 +90,21 @@ static bool may_try_again(const rh_grant *grant, const rh_error *error)
     return rh_retry_passes(error) && is_missed(grant) && rh_retry_may(grant->client, grant->failures);
 }
 
-/* After a wait, but not beyond the end of the token that is still good. */
+/* While a token lives, a wait leaves time for another try; but what the service asked for is waited. */
+static int64_t longest_wait(const rh_grant *grant, const rh_error *error)
+{
+    int64_t left = left_ms(grant), half = left / 2;
+    if (!grant->valid || grant->expires_unix_ms == 0) return INT64_MAX;
+    return half < RENEW_SOONEST_MS || half < error->retry_after_ms ? left : half;
+}
+
 static void try_again(rh_grant *grant, const rh_error *error)
 {
     rh_error why = *error;
     rh_story_keep(&grant->last, rh_client_allocator(grant->client), &why);
     int64_t wait = (int64_t)(rh_retry_wait(grant->client, grant->audience, ++grant->failures, &why) / RH_MS(1));
-    if (grant->valid && grant->expires_unix_ms && wait > left_ms(grant)) wait = left_ms(grant);
+    int64_t most = longest_wait(grant, &why);
+    if (wait > most) wait = most;
     wake_in(grant, wait);
 }
 

@@ -112,6 +112,24 @@ Test(cbs, a_passing_failure_of_renewal_keeps_the_old_token_and_tries_again)
     cr_expect(world_close(&w));
 }
 
+Test(cbs, a_renewal_that_fails_is_tried_again_until_shortly_before_the_end)
+{
+    open_with_credential();
+    hand.lifetime_ms = 3600000;
+    come_up(&a, "hub/Partitions/0");
+    rh_time given = w.toy.now;
+    hand.refuse = hand.transient = true;
+    while (w.toy.now < given + RH_MS(3598400) && rh_loop_turn(&w.toy.loop, given + RH_MS(3598400)) == RH_OK) continue;
+    unsigned asked = hand.asked;
+    hand.refuse    = false;
+    while (w.toy.now < given + RH_MS(3599500) && rh_loop_turn(&w.toy.loop, given + RH_MS(3599500)) == RH_OK) continue;
+    cr_expect_eq(hand.asked, asked + 1);
+    cr_expect_eq(a.downs, 0);
+    toy_loop_pass(&w.toy, 100);
+    cr_expect_eq(a.downs, 0);
+    cr_expect(world_close(&w));
+}
+
 Test(cbs, a_renewal_that_fails_until_the_old_token_ends_is_told_then)
 {
     world_open(&w, NULL);

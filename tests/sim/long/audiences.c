@@ -120,7 +120,7 @@ static void open_all(void)
 {
     static const rh_credential credential = { .request = on_request, .cancel = on_cancel };
     memset(&t, 0, sizeof t);
-    t.chance         = sim_chance_of_seed(1000, 1);
+    t.chance         = sim_chance_of_seed(sim_seed, 1000);
     t.stand.on_frame = on_frame;
     sim_stand_open(&t.stand, RH_EMULATOR_OPTS(.hubs = SIM_HUB(AUDIENCES), .limits = { .sender_idle_ms = UINT32_MAX }));
     sim_party_make(&t.party, &t.stand, RH_CLIENT_OPTS(.credential = &credential, .links = AUDIENCES));

@@ -25,7 +25,7 @@ static void on_frame(void *user, const sim_frame *frame)
 static void open_all(void)
 {
     memset(&t, 0, sizeof t);
-    t.chance         = sim_chance_of_seed(14, 1);
+    t.chance         = sim_chance_of_seed(sim_seed, 14);
     t.stand.on_frame = on_frame;
     t.stand.latency  = RH_US(1500) + 137; /* no timer of the client falls on an arrival */
     t.manners.stand  = &t.stand;

@@ -1,10 +1,12 @@
 /*
- * rh-long [RUN...]: long runs of a client and a namespace on virtual time; all of them when none is named. Each prints its figures
- * in a line.
+ * rh-long [--seed N] [RUN...]: long runs of a client and a namespace on virtual time; all of them when none is named. Each prints its
+ * figures in a line.
  */
 #include "tests/sim/long/stand.h"
 
+#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static const struct {
@@ -38,14 +40,14 @@ static double seconds(void)
 
 static bool is_named(const char *name, int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++)
+    for (int i = optind; i < argc; i++)
         if (strcmp(argv[i], name) == 0) return true;
-    return argc == 1;
+    return argc == optind;
 }
 
 static bool all_known(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    for (int i = optind; i < argc; i++) {
         bool known = false;
         for (size_t k = 0; k < RUNS; k++) known |= strcmp(argv[i], runs[k].name) == 0;
         if (!known) return false;
@@ -55,9 +57,15 @@ static bool all_known(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    static const struct option options[] = { { "seed", required_argument, NULL, 's' }, { NULL, 0, NULL, 0 } };
     unsigned passed = 0, failed = 0;
-    if (!all_known(argc, argv)) {
-        fprintf(stderr, "usage: rh-long [RUN...]; the runs:");
+    bool     right_usage = true;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        right_usage &= c == 's';
+        if (c == 's') sim_seed = strtoull(optarg, NULL, 0);
+    }
+    if (!right_usage || !all_known(argc, argv)) {
+        fprintf(stderr, "usage: rh-long [--seed N] [RUN...]; the runs:");
         for (size_t i = 0; i < RUNS; i++) fprintf(stderr, " %s", runs[i].name);
         fprintf(stderr, "\n");
         return 2;

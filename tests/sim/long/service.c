@@ -97,7 +97,7 @@ static const rh_emulator_limits limits = { .sender_idle_ms = SENDER_IDLE / RH_MS
 /* Now and then an event, after pauses of a minute to four hours. */
 static bool seldom(uint64_t *detaches, rh_time *latest)
 {
-    sim_chance chance = sim_chance_of_seed(1, 77);
+    sim_chance chance = sim_chance_of_seed(sim_seed, 77);
     open_all(&limits, true);
     rh_time end = sim_now(&t.stand) + DAY;
     uint64_t refusals = sim_stats(&t.stand).refusals;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+uint64_t sim_seed = 1;
+
 rh_time sim_now(const sim_stand *stand)
 {
     return stand->loop.now;
@@ -117,7 +119,7 @@ void sim_stand_open(sim_stand *stand, const rh_emulator_opts *given)
     stand->on_frame = on_frame;
     stand->user     = user;
     sim_model_init(&stand->model, 4711);
-    sim_loop_init(&stand->loop, 1, &stand->trace);
+    sim_loop_init(&stand->loop, sim_seed, &stand->trace);
     stand->loop.hooks = (sim_net_hooks){ .on_phase = on_phase, .on_bytes = on_bytes, .user = stand };
     opts.size = sizeof opts, opts.rule = SIM_RULE, opts.key = SIM_KEY, opts.listen_port = 5672, opts.hub_count = 1, opts.limits.first_id = first_id;
     if (rh_emulator_create(&stand->loop.loop, &opts, &stand->emulator, &error) != RH_OK) {

@@ -16,6 +16,9 @@
 
 #define SIM_WATCHES 64
 
+/** Where all choices of a run come from. */
+extern uint64_t sim_seed;
+
 typedef struct sim_party sim_party;
 
 typedef struct sim_stand {

@@ -91,7 +91,7 @@ void sim_source_open(sim_source *s)
 {
     char id[12];
     (void)snprintf(id, sizeof id, "%u", s->partition);
-    s->chance = sim_chance_of_seed(s->id, 5000);
+    s->chance = sim_chance_of_seed(sim_seed, 5000 + s->id);
     s->timer  = (rh_timer){ .fn = on_timer, .user = s };
     rh_status status = rh_producer_open(s->party->client, RH_PRODUCER_OPTS(
         .partition = id, .in_flight = s->in_flight, .batch_bytes = 128 * 1024, .handler = { .on_sent = on_sent, .on_closed = on_closed }, .user = s), &s->producer);
