@@ -4,6 +4,7 @@
 #include "tests/peer.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 Test(engine, two_engines_exchange_a_delivery)
@@ -374,6 +375,53 @@ Test(engine, every_counter_started_near_the_end_of_its_numbers_wraps)
         cr_expect_eq(pair->client.count[ON_CLOSE] + pair->client.count[ON_END] + pair->client.count[ON_DETACH], 0);
         pair_free(pair);
     }
+}
+
+/* -- B3: nesting without end ------------------------------------------------------------------- */
+
+#define MIB ((size_t)1 << 20)
+
+/* A described value whose descriptor is described, and so on: half a million times, where an open has its properties. */
+static uint8_t *open_of_nests(size_t *n)
+{
+    static const uint8_t start[] = { 0x00, 0x53, 0x10, 0xd0, 0, 0, 0, 0, 0, 0, 0, 10, 0xa1, 1, 'c', 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40 };
+    *n             = MIB;
+    uint8_t *frame = calloc(1, *n); /* 00 all over: descriptors */
+    rh_frame_put(frame, (uint32_t)*n, RH_FRAME_AMQP, 0);
+    memcpy(frame + 8, start, sizeof start);
+    rh_put32(frame + 12, (uint32_t)(*n - 16));
+    size_t nest = 8 + sizeof start, half = (*n - nest + 1) / 2; /* one more than there are descriptors */
+    memset(frame + *n - half, 0x40, half); /* what they describe */
+    return frame;
+}
+
+static void *open_on_little_stack(void *argument)
+{
+    struct peer *peer = argument;
+    size_t       n;
+    uint8_t     *frame = open_of_nests(&n);
+    char         text[128];
+    peer_headers(peer);
+    rh_performative_print(rh_slice_of(frame + 8, n - 8), text, sizeof text);
+    peer_say_bytes(peer, frame, n);
+    peer_hear(peer);
+    free(frame);
+    return NULL;
+}
+
+Test(engine, a_megabyte_of_nesting_costs_no_stack, .timeout = 60)
+{
+    struct peer   *peer = peer_new(RH_ENGINE_OPTS(.server = true, .max_frame_size = (uint32_t)MIB));
+    pthread_attr_t attributes;
+    pthread_t      thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 128 * 1024);
+    cr_assert_eq(pthread_create(&thread, &attributes, open_on_little_stack, peer), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    cr_expect_eq(peer->end.count[ON_CLOSE], 1);
+    cr_expect_eq(peer->end.closed.status, RH_E_INVALID_FIELD, "read to its end: a sound value, and no map; %s", rh_status_name(peer->end.closed.status));
+    peer_free(peer);
 }
 
 /* -- B15: a peer that never reads -------------------------------------------------------------- */
