@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -379,6 +380,33 @@ Test(ring, a_submit_that_fails_for_now_is_repeated_and_nothing_changes_its_order
     script.submits_fail = 40;
     expect_order_in_a_burst("every other submit fails");
     cr_expect_lt(script.submits_fail, 40);
+}
+
+static void *destroy(void *user)
+{
+    static rh_status status;
+    status = rh_loop_destroy(user);
+    return &status;
+}
+
+/* A ring belongs to its thread, and takes nothing from another. What is more than its queue holds must not be tried for ever. */
+Test(ring, what_the_kernel_refuses_for_good_is_an_error_and_no_endless_loop, .timeout = 10)
+{
+    static struct wire wire; /* whose loop stays, as the kernel may still write to it */
+    static struct end ends[2 * 20];
+    struct crowd served = { ends + 20, 0 };
+    rh_listener *listener;
+    pthread_t thread;
+    void *status;
+    wire_open(&wire, RH_BACKEND_URING, RH_LOOP_OPTS(.ring_entries = 4));
+    if (strcmp(rh_loop_backend_name(wire.loop), "io_uring") != 0) cr_skip_test("no ring here");
+    cr_assert_eq(rh_loop_listen(wire.loop, RH_LISTEN_OPTS(.port = 0), accept_next, &served, &listener, NULL), RH_OK);
+    for (int i = 0; i < 20; i++) wire_dial(&wire, &ends[i], RH_DIAL_OPTS(.host = "127.0.0.1", .port = rh_listener_port(listener)));
+    for (int i = 0; i < 2 * 20; i++) cr_assert(wire_until(&wire, ends[i].is_up));
+    pthread_create(&thread, NULL, destroy, wire.loop);
+    pthread_join(thread, &status);
+    cr_expect_eq(*(rh_status *)status, RH_E_SYSTEM);
+    cr_expect_gt(wire.warned, 0, "and the log says so");
 }
 
 static int raw_connect(const struct wire *wire)

@@ -36,16 +36,26 @@ struct ring {
     uint32_t         count, bytes;
     rh_socket       *starved; /* found no buffer: receive again when one is back */
     rh_socket       *early;   /* want something before the first turn: nothing can be submitted yet */
+    struct io_uring_sqe refused; /* stands in for an entry that the kernel will never take: the next wait tells */
 };
 
 static struct ring *ring_of(rh_poller *poller) { return (struct ring *)poller; }
 
 /* -- submissions ------------------------------------------------------------------------------- */
 
-static void submit(rh_poller *poller)
+static int submit_entries(struct ring *ring)
 {
-    poller->stats->enters++;
-    io_uring_submit(&ring_of(poller)->uring);
+    ring->poller.stats->enters++;
+    return io_uring_submit(&ring->uring);
+}
+
+static void submit(rh_poller *poller) { (void)submit_entries(ring_of(poller)); }
+
+/* What is refused for want of memory, or while the queue of completions is full, is taken later; anything else is for good. */
+static bool makes_room(struct ring *ring)
+{
+    int result = submit_entries(ring);
+    return result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR;
 }
 
 static bool has_unsubmitted(const rh_poller *poller)
@@ -56,10 +66,7 @@ static bool has_unsubmitted(const rh_poller *poller)
 static struct io_uring_sqe *next_entry(struct ring *ring, rh_socket *socket, unsigned operation)
 {
     struct io_uring_sqe *entry = io_uring_get_sqe(&ring->uring);
-    while (!entry) {
-        submit(&ring->poller);
-        entry = io_uring_get_sqe(&ring->uring);
-    }
+    while (!entry) entry = makes_room(ring) ? io_uring_get_sqe(&ring->uring) : &ring->refused;
     if (socket) {
         socket->in_flight++;
         socket->armed |= BIT(operation);
