@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ringhub/emulator.h>
 
 enum { HUBS_MAX = 64, HOST_MAX = 256 };
@@ -255,6 +256,19 @@ static void announce(const char *protocol, const struct place *place, uint16_t p
     printf("listening %s %s%s%s:%u\n", protocol, v6 ? "[" : "", place->host, v6 ? "]" : "", port);
 }
 
+/* When a process with a ring is killed, the kernel closes its listeners a moment after the process is gone: whoever starts the next
+ * one at once is not to be turned away for that. */
+static rh_status start(const rh_emulator_opts *opts, rh_emulator **emulator, rh_error *error)
+{
+    enum { TRIES = 20, PAUSE_NS = 50000000 };
+    rh_status status = rh_emulator_start(opts, emulator, error);
+    for (int i = 0; i < TRIES && status != RH_OK && error->os_error == EADDRINUSE; i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+        status = rh_emulator_start(opts, emulator, error);
+    }
+    return status;
+}
+
 static int serve(struct settings *settings)
 {
     rh_emulator_opts *opts = &settings->opts;
@@ -273,8 +287,8 @@ static int serve(struct settings *settings)
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
 
     rh_emulator *emulator;
-    rh_error error;
-    if (rh_emulator_start(opts, &emulator, &error) != RH_OK)
+    rh_error error = { .status = RH_OK };
+    if (start(opts, &emulator, &error) != RH_OK)
         return rh_command_failed(&rh_command_emulator, "%s: %s", rh_status_name(error.status),
                                  error.description[0] ? error.description : rh_status_words(error.status));
     announce("amqp", &settings->plain, rh_emulator_port(emulator));

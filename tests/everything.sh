@@ -18,6 +18,7 @@ part cli 240 tests/cli.sh
 part interop 400 tests/interop/run.sh
 part main_job 60 "$BUILD/ringhub" run --rounds 1
 part soak 200 tests/soak/run.sh 20
+RESTARTS=4 SEED=3 part soak.restarts 200 tests/soak/run.sh 8
 part install 120 tests/install.sh
 
 echo "every allocation fails in turn"

@@ -10,27 +10,33 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: soak --ringhub FILE --script FILE --work DIR --seconds N [-- OPTION...]\n\n"
-    "DIR holds ca.pem, server.pem and server.key. The script is to be calm after N seconds. Options behind -- go to the emulator.\n"
-    "tests/soak/run.sh starts it.\n";
+    "usage: soak --ringhub FILE --script FILE --work DIR --seconds N [--restarts N] [-- OPTION...]\n\n"
+    "DIR holds ca.pem, server.pem and server.key. The script is to be calm after N seconds. Options behind -- go to the emulator,\n"
+    "which is killed and started again as often as said. tests/soak/run.sh starts it.\n";
 
 enum { CALM_SECONDS = 20, SETTLE_SECONDS = 60, SAMPLES_BEFORE_JUDGING = 120 };
 
 /* What a process may grow by in the second half: a buffer or two more, never with time. */
 #define GROWTH_MAX (6.0 * 1024 * 1024)
 
+/* What three clients, their ten producers and consumers and a loop have allocated while they rest: 1.4 MiB, and something for chance. */
+#define AT_REST_MAX (3u * 1024 * 1024)
+
 struct run {
     soak         soak;
     soak_service service;
     const char  *ringhub, *script, *work;
-    unsigned     seconds;
+    unsigned     seconds, restarts, restarted;
+    unsigned     port; /* 0: a free one. One that is used again lies below those that the kernel gives to whoever dials */
     char       **options; /* further ones of the emulator */
     int          option_count;
     soak_slope   ours, theirs; /* resident memory, since the first half is over */
-    soak_slope   heap;         /* of this process: what was allocated and not freed, without what the allocator keeps */
+    soak_slope   heap;         /* of this process: what was allocated and not freed, without the ledger */
+    uint64_t     at_rest;      /* the same when nothing has been sent for three seconds */
     unsigned     ours_open[2], theirs_open[2]; /* descriptors: the most at the beginning, with all clients open; at the end */
     rh_time      began, sampled, asked;
     double       caught_up_after;
+    bool         is_gone;
 };
 
 static double seconds_of(rh_time time)
@@ -40,20 +46,65 @@ static double seconds_of(rh_time time)
 
 /* -- the run ---------------------------------------------------------------------------------- */
 
+/* The emulator's command line. One that is to be started again has its port for itself, and a folder. */
+struct command {
+    char  cert[512], key[512], data[512], listen[32];
+    char *argv[64];
+};
+
+static void compose(struct run *run, struct command *command, const char *script)
+{
+    int    at     = 0;
+    char **argv   = command->argv;
+    char  *head[] = { (char *)(uintptr_t)run->ringhub, "emulator", "--listen", "127.0.0.1:0", "--tls", command->listen, "--cert", command->cert, "--key",
+                      command->key, "--hub", "soak:4", "--max-bytes", "48M", "--limit", "idle-time-out=20s", "--faults", (char *)(uintptr_t)script };
+    snprintf(command->cert, sizeof command->cert, "%s/server.pem", run->work);
+    snprintf(command->key, sizeof command->key, "%s/server.key", run->work);
+    snprintf(command->data, sizeof command->data, "%s/data", run->work);
+    snprintf(command->listen, sizeof command->listen, "127.0.0.1:%u", run->port);
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) argv[at++] = head[i];
+    if (run->restarts) argv[at++] = "--data", argv[at++] = command->data;
+    for (int i = 0; i < run->option_count && at < 63; i++) argv[at++] = run->options[i];
+    argv[at] = NULL;
+}
+
 static bool start_service(struct run *run)
 {
-    char cert[512], key[512], told[512];
-    snprintf(cert, sizeof cert, "%s/server.pem", run->work);
-    snprintf(key, sizeof key, "%s/server.key", run->work);
+    char           told[512];
+    struct command command;
     snprintf(told, sizeof told, "%s/service.err", run->work);
-    char *argv[64] = { (char *)(uintptr_t)run->ringhub, "emulator", "--listen", "127.0.0.1:0", "--tls", "127.0.0.1:0", "--cert", cert, "--key", key,
-                     "--hub", "soak:4", "--max-bytes", "48M", "--limit", "idle-time-out=20s", "--faults", (char *)(uintptr_t)run->script };
-    int at = 0;
-    while (argv[at]) at++;
-    for (int i = 0; i < run->option_count && at < 63; i++) argv[at++] = run->options[i];
-    if (soak_service_start(&run->service, argv, told)) return true;
+    for (unsigned i = 0; i < 5; i++) {
+        if (run->restarts) run->port = 20000 + ((unsigned)getpid() + 997 * i) % 12000;
+        compose(run, &command, run->script);
+        if (soak_service_start(&run->service, command.argv, told)) return true;
+    }
     fprintf(stderr, "soak: the emulator did not start; see %s\n", told);
     return false;
+}
+
+/* The script as it was, but calm when it should have been: a script counts from the emulator's start. The last word on that holds. */
+static bool copy_script(const struct run *run, const char *name, unsigned calm_after)
+{
+    char  line[1000];
+    FILE *from = fopen(run->script, "re"), *to = fopen(name, "we");
+    while (from && to && fgets(line, sizeof line, from)) fputs(line, to);
+    if (to) fprintf(to, "calm after %us\n", calm_after);
+    if (from) fclose(from);
+    return from && to && fclose(to) == 0;
+}
+
+/* Every now and then it is killed as it stands, and another takes its place. */
+static void restart_service(struct run *run, rh_time now)
+{
+    double         at = seconds_of(now - run->began);
+    char           name[512];
+    struct command command;
+    if (run->restarted == run->restarts || at < run->seconds * (run->restarted + 1.0) / (run->restarts + 1.0)) return;
+    run->restarted++;
+    snprintf(name, sizeof name, "%s/script.later", run->work);
+    compose(run, &command, name);
+    if (!copy_script(run, name, run->seconds - (unsigned)at) || !soak_service_restart(&run->service, command.argv))
+        soak_wrong(&run->soak.ledger, "the emulator did not start again");
 }
 
 /* A connection that is being made anew counts less, one that lingers more: what counts is that it ends as it began. */
@@ -67,6 +118,12 @@ static void sample_descriptors(struct run *run, double at)
     if (theirs > run->theirs_open[0]) run->theirs_open[0] = theirs;
 }
 
+static uint64_t heap_of(const struct run *run)
+{
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd - SOAK_WRITERS * run->soak.ledger.room * sizeof(soak_entry);
+}
+
 static void sample(struct run *run, rh_time now)
 {
     double at = seconds_of(now - run->began);
@@ -76,9 +133,9 @@ static void sample(struct run *run, rh_time now)
     if (at < run->seconds / 2.0) return;
     soak_slope_add(&run->ours, at, soak_memory(getpid()));
     soak_slope_add(&run->theirs, at, soak_memory(run->service.pid));
-    struct mallinfo2 heap = mallinfo2();
-    soak_slope_add(&run->heap, at, heap.uordblks + heap.hblkhd);
-    if (!soak_service_lives(&run->service)) soak_wrong(&run->soak.ledger, "the emulator is gone");
+    soak_slope_add(&run->heap, at, heap_of(run));
+    if (!run->is_gone && !soak_service_lives(&run->service)) soak_wrong(&run->soak.ledger, "the emulator is gone; see its standard error");
+    run->is_gone = !soak_service_lives(&run->service);
 }
 
 /* Turns until the moment, or until done says so. */
@@ -89,6 +146,7 @@ static bool pass(struct run *run, rh_time until, bool (*done)(const soak *))
     while (now < until && s->ledger.wrongs < 100) {
         soak_parties_step(s, now);
         sample(run, now);
+        restart_service(run, now);
         if (now > run->asked + RH_SECONDS(done ? 1 : 3)) {
             run->asked = now;
             soak_parties_ask(s, now);
@@ -116,6 +174,8 @@ static void live(struct run *run)
     for (int i = 0; i < SOAK_PARTITIONS; i++) s->readers[i].end = -2;
     if (!pass(run, calm + RH_SECONDS(SETTLE_SECONDS), soak_parties_caught_up)) soak_wrong(&s->ledger, "the readers have not caught up");
     run->caught_up_after = seconds_of(rh_loop_now(s->loop) - calm);
+    pass(run, rh_loop_now(s->loop) + RH_SECONDS(3), NULL);
+    run->at_rest         = heap_of(run);
     run->ours_open[1]    = soak_descriptors(getpid());
     run->theirs_open[1]  = soak_descriptors(run->service.pid);
 }
@@ -125,11 +185,12 @@ static void judge_processes(struct run *run)
     soak_ledger *ledger = &run->soak.ledger;
     double       span   = run->ours.n / 2; /* seconds */
     if (run->ours_open[0] < run->ours_open[1]) soak_wrong(ledger, "descriptors of the client: %u, then %u", run->ours_open[0], run->ours_open[1]);
-    if (run->theirs_open[0] < run->theirs_open[1])
+    if (run->restarts == 0 && run->theirs_open[0] < run->theirs_open[1])
         soak_wrong(ledger, "descriptors of the emulator: %u, then %u", run->theirs_open[0], run->theirs_open[1]);
+    if (run->at_rest > AT_REST_MAX) soak_wrong(ledger, "the client rests with %.1f MiB allocated", (double)run->at_rest / 1048576);
     if (span < SAMPLES_BEFORE_JUDGING) return;
     if (soak_slope_of(&run->ours) * span > GROWTH_MAX) soak_wrong(ledger, "the client grows");
-    if (soak_slope_of(&run->theirs) * span > GROWTH_MAX) soak_wrong(ledger, "the emulator grows");
+    if (run->restarts == 0 && soak_slope_of(&run->theirs) * span > GROWTH_MAX) soak_wrong(ledger, "the emulator grows");
 }
 
 /* -- the table -------------------------------------------------------------------------------- */
@@ -155,18 +216,18 @@ static void tabulate(struct table *table, const soak_row *row)
 {
     int      column = column_of(row->fault);
     unsigned i      = 0;
-    table->sum += row->count;
+    table->sum++;
     if (column < 0 || !row->condition[0]) {
         while (i < table->other_count && strcmp(table->others[i].fault, row->fault) != 0) i++;
         if (i == 16) return;
         if (i == table->other_count) snprintf(table->others[table->other_count++].fault, sizeof table->others[i].fault, "%s", row->fault);
-        table->others[i].count += row->count;
+        table->others[i].count++;
         return;
     }
     while (i < table->line_count && strcmp(table->lines[i].condition, row->condition) != 0) i++;
     if (i == LINES) return;
     if (i == table->line_count) snprintf(table->lines[table->line_count++].condition, sizeof table->lines[i].condition, "%s", row->condition);
-    table->lines[i].counts[column] += row->count;
+    table->lines[i].counts[column]++;
 }
 
 static void print_faults(const struct run *run)
@@ -174,6 +235,7 @@ static void print_faults(const struct run *run)
     struct table table = { 0 };
     soak_row     row;
     for (soak_rows rows = soak_service_rows(&run->service); soak_rows_next(&rows, &row);) tabulate(&table, &row);
+    if (run->restarts) printf("the emulator was killed and started again %u times\n", run->restarted);
     printf("\n%-44s", "condition");
     for (int c = 0; c < COLUMNS; c++) printf("%10s", with_condition[c]);
     printf("\n");
@@ -235,8 +297,8 @@ static void print_result(const struct run *run, const soak_sums *sums)
     printf("outage     %.1f s without success at most for a writer, %.1f s not open for a reader; slowest send %.1f s; calm after %.1f s\n",
            longest(run, true), longest(run, false), seconds_of(s->slowest_send), run->caught_up_after);
     print_process("client", &run->ours, run->ours_open);
-    printf("%-10s %.1f to %.1f MiB, %+.1f KiB a minute\n", "its heap", (double)run->heap.first / 1048576, (double)run->heap.last / 1048576,
-           soak_slope_of(&run->heap) * 60 / 1024);
+    printf("%-10s %.1f to %.1f MiB, %+.1f KiB a minute; at rest in the end %.3f MiB\n", "its heap", (double)run->heap.first / 1048576,
+           (double)run->heap.last / 1048576, soak_slope_of(&run->heap) * 60 / 1024, (double)run->at_rest / 1048576);
     print_process("emulator", &run->theirs, run->theirs_open);
     if (s->ledger.wrongs) printf("\nFAILED: %" PRIu64 " things are wrong, the first: %s\n", s->ledger.wrongs, s->ledger.wrong);
     else printf("\nNothing accepted is lost, nothing invented, altered, out of order or stuck.\n");
@@ -251,6 +313,7 @@ static bool parse(struct run *run, int argc, char **argv)
         if (strcmp(argv[i], "--ringhub") == 0) run->ringhub = argv[i + 1];
         else if (strcmp(argv[i], "--script") == 0) run->script = argv[i + 1];
         else if (strcmp(argv[i], "--work") == 0) run->work = argv[i + 1];
+        else if (strcmp(argv[i], "--restarts") == 0) run->restarts = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0) run->seconds = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else return false;
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Our client and an emulator that errs by a script, two processes over real TLS on loopback: run.sh SECONDS. In the end nothing
-# accepted may be lost, nothing may be stuck, and neither process may grow. WORK=DIR keeps what the emulator told; OPTIONS go to it; SEED is the script's.
+# accepted may be lost, nothing may be stuck, and neither process may grow. WORK=DIR keeps what the emulator told; OPTIONS go to it; SEED is the script's;
+# RESTARTS=N kills it so often, and it starts again with what it had on disk.
 set -u
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
@@ -9,7 +10,7 @@ work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
 . tests/emulator.sh
 [ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
-certificates "$work" || exit 1
+certificates "$work" && rm -rf "$work/data" || exit 1
 
 # Enough time between two faults of a kind to get up again, and little enough for every condition to have its turn.
 between() { local ms=$((seconds * 1000 / $1)); [ "$ms" -lt "$2" ] && ms=$2; echo "${ms}ms"; } # turns least-milliseconds
@@ -51,4 +52,4 @@ at open odds 1/15 do close with any
 at open odds 1/30 do stall for 2s
 at begin odds 1/60 do end with any
 END
-timeout $((seconds + 150)) "$build/soak" --ringhub "$build/ringhub" --script "$work/script" --work "$work" --seconds "$seconds" -- ${OPTIONS:-}
+timeout $((seconds + 150)) "$build/soak" --ringhub "$build/ringhub" --script "$work/script" --work "$work" --seconds "$seconds" --restarts "${RESTARTS:-0}" -- ${OPTIONS:-}

@@ -18,15 +18,17 @@ typedef struct soak_service {
 /** Starts `argv[0] argv[1] ...` and waits until it says where it listens for TLS; false: it did not within ten seconds. */
 bool soak_service_start(soak_service *service, char *const *argv, const char *told);
 
+/** Kills it as it stands and starts it anew, without waiting: argv names its port now. What it tells goes behind what it told. */
+bool soak_service_restart(soak_service *service, char *const *argv);
+
 /** Ends it in order, within twenty seconds; its exit status, -1 if it had to be killed. */
 int soak_service_stop(soak_service *service);
 
 bool soak_service_lives(const soak_service *service);
 
-/** The rows of the table that it leaves behind: how often each fault was done; false: there are no more. */
+/** The faults that it told of, one by one; false: there are no more. */
 typedef struct soak_row {
-    uint64_t count;
-    char     fault[16], condition[64];
+    char fault[16], condition[64]; /* an empty condition: none */
 } soak_row;
 
 typedef struct soak_rows {
