@@ -158,7 +158,8 @@ $(BUILD)/tests/event_lines: tests/interop/event_lines.c $(STATIC) $(HEADERS)
 $(BUILD)/tests/proto_spec_test.o: COMPILE += $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 $(BUILD)/tests/proto_spec: TEST_LIBS = -lxml2
 $(BUILD)/tests/cli_histogram: $(BUILD)/cli/histogram.o
-$(BUILD)/tests/resets: $(patsubst %,$(BUILD)/tests/sim/%.o,chance loop phase trace wire)
+$(BUILD)/tests/resets: $(BUILD)/tests/sim.a
+$(BUILD)/tests/resets: TEST_LIBS = $(BUILD)/tests/sim.a $(STATIC)
 $(BUILD)/tests/cli_histogram: TEST_LIBS = -lm
 # Calls of the heap by the program's own objects come to tests/starve.c.
 STARVING = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup free mmap)
