@@ -299,11 +299,11 @@ $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # The seeds that come of tables, written again; those of other inputs were written by hand.
-$(BUILD)/make-seeds: $(BUILD)/fuzz/seeds/make.o $(STATIC)
+$(BUILD)/make-seeds: $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/seeds/*.c)) $(STATIC)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 fuzz-seeds: $(BUILD)/make-seeds
-	$(BUILD)/make-seeds fuzz/corpus
+	$(BUILD)/make-seeds fuzz/corpus tests/sessions/*.session
 
 clean:
 	rm -rf $(BUILD)

@@ -30,7 +30,7 @@ clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 # What was found, and where: of a stack the lines in our own folders.
 tell_of() { # logs ...
     sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^([0-9]+ steps for .*)/    \1/p' \
-        -e 's/^.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/([a-z]+\/)?[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
+        -e 's/^ *#[0-9]+ 0x.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/([a-z]+\/)?[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
 }
 
 # One line that is written over while somebody looks, one line in five minutes into a log.

@@ -370,10 +370,13 @@ bool kit_witness_is_content(const struct witness *w)
 
 bool kit_witness_credit_is(const struct witness *w, rh_slice name, uint32_t credit)
 {
-    uint64_t sum = sum_of(name);
+    uint64_t sum   = sum_of(name);
+    bool     known = false;
     for (size_t i = 0; i < WITNESS_LINKS; i++) {
         const struct witness_link *l = &w->links[i];
-        if (l->live && l->said && l->heard && !l->receiver && l->name == sum) return l->credit == credit;
+        if (!l->live || !l->said || !l->heard || l->receiver || l->name != sum) continue;
+        if (l->credit == credit) return true;
+        known = true;
     }
-    return true;
+    return !known;
 }

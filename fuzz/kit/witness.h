@@ -67,7 +67,7 @@ void kit_witness_wire(struct witness *witness, const uint8_t *p, size_t n);
 /** Everything has left that was to: no sums differ but on what has ended. */
 bool kit_witness_is_content(const struct witness *witness);
 
-/** Whether the witness believes that this many deliveries may be sent on the link with this name. */
+/** Whether this many deliveries may be sent on the link with this name, as far as the witness knows: there may be several. */
 bool kit_witness_credit_is(const struct witness *witness, rh_slice name, uint32_t credit);
 
 #endif

@@ -394,7 +394,7 @@ static size_t take_record(const uint8_t *p, size_t left)
 static rh_engine_opts options_of(bool server, uint8_t depth, const uint8_t *data)
 {
     static const rh_sasl mechanisms[] = { RH_SASL_ANONYMOUS, RH_SASL_PLAIN, RH_SASL_EXTERNAL, RH_SASL_MSSBCBS };
-    rh_engine_opts       opts = { .size = sizeof opts, .server = server, .sessions = 3, .links = 4, .deliveries = 6, .output_bytes = 4096,
+    rh_engine_opts       opts = { .size = sizeof opts, .server = server, .sessions = 4, .links = 4, .deliveries = 6, .output_bytes = 4096,
                                   .max_frame_size = OUR_FRAME_MAX, .incoming_window = 16 };
     if (data[0] & 1) opts.first_id = UINT32_MAX - 2;
     if (data[0] & 16) opts.pipeline = true;

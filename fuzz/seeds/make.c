@@ -1,20 +1,20 @@
 /*
- * Writes the seeds that come of tables: `make-seeds FOLDER`. For `performative` every list of performatives.def with each
- * number of leading fields, and one that the target makes itself; for `message` each section alone and all in a row, each kind
- * of body; for `batch` envelopes of 0 to 3 events, and rooms that are too small.
+ * Writes the seeds that come of tables and of recordings: `make-seeds FOLDER SESSION ...`. For `value` every constructor at its
+ * edges; for `performative` every list of performatives.def with each number of leading fields, and one that the target makes
+ * itself; for `message` each section alone and all in a row, each kind of body; for `batch` envelopes of 0 to 3 events, and rooms
+ * that are too small; for `frame`, `as_broker` and `as_client` each list in each place, and the sessions.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "proto/proto.h"
-#include "proto/table.h"
+#include "fuzz/seeds/seed.h"
 
 static const char *folder;
 static uint8_t     room[4096];
 
-static void save(const char *target, const char *name, unsigned number, rh_slice bytes)
+void seed_save(const char *target, const char *name, unsigned number, rh_slice bytes)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, target);
@@ -46,14 +46,19 @@ static void put_field(rh_enc *e, rh_kind kind, uint32_t place)
     }
 }
 
+void seed_list(rh_enc *e, const rh_table *table, uint32_t count)
+{
+    rh_enc_descriptor(e, table->code);
+    rh_enc_mark mark = rh_enc_list8_begin(e);
+    for (uint32_t i = 0; i < count; i++) put_field(e, (rh_kind)table->rows[i].kind, i);
+    rh_enc_list8_end(e, mark, count);
+}
+
 static void save_list(const rh_table *table, uint32_t count)
 {
     rh_enc e = rh_enc_of(room, sizeof room);
-    rh_enc_descriptor(&e, table->code);
-    rh_enc_mark mark = rh_enc_list8_begin(&e);
-    for (uint32_t i = 0; i < count; i++) put_field(&e, (rh_kind)table->rows[i].kind, i);
-    rh_enc_list8_end(&e, mark, count);
-    save("performative", table->words, count, rh_enc_written(&e));
+    seed_list(&e, table, count);
+    seed_save("performative", table->words, count, rh_enc_written(&e));
 }
 
 static void save_made(const rh_table *table, unsigned id)
@@ -65,7 +70,7 @@ static void save_made(const rh_table *table, unsigned id)
         for (uint32_t byte = 0; byte < i % 8 + 1; byte++) room[n++] = (uint8_t)('a' + i);
     }
     room[n++] = 1;
-    save("performative", "made", id, rh_slice_of(room, n));
+    seed_save("performative", "made", id, rh_slice_of(room, n));
 }
 
 /* -- messages ---------------------------------------------------------------------------------- */
@@ -92,7 +97,7 @@ static rh_message_fields message_of(unsigned which)
     return fields;
 }
 
-static rh_slice write_message(uint8_t *to, unsigned which)
+rh_slice seed_message(uint8_t *to, unsigned which)
 {
     const rh_message_fields fields = message_of(which);
     rh_enc                  e      = rh_enc_of(to, 1024);
@@ -105,7 +110,7 @@ static void save_messages(void)
     static const unsigned parts[] = { 1, 2, 4, 8, 16, 31 };
     for (unsigned kind = 0; kind < 4; kind++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            save("message", "sections", parts[i] | kind << 5, write_message(room, parts[i] | kind << 5));
+            seed_save("message", "sections", parts[i] | kind << 5, seed_message(room, parts[i] | kind << 5));
 }
 
 /* -- batches ----------------------------------------------------------------------------------- */
@@ -117,8 +122,8 @@ static void save_batches(void)
         rh_envelope envelope;
         if (rh_envelope_init(&envelope, room, sizeof room, count & 1 ? rh_str("key") : rh_str(NULL)) != RH_OK) abort();
         for (unsigned i = 0; i < count; i++)
-            if (rh_envelope_add_encoded(&envelope, write_message(message, 31 | 1 << 5)) != RH_OK) abort();
-        save("batch", "received", count, rh_envelope_bytes(&envelope));
+            if (rh_envelope_add_encoded(&envelope, seed_message(message, 31 | 1 << 5)) != RH_OK) abort();
+        seed_save("batch", "received", count, rh_envelope_bytes(&envelope));
     }
     for (unsigned size = 0; size < 256; size += 51) { /* events of 3, 9 and 255 bytes */
         uint8_t *p = room;
@@ -126,19 +131,29 @@ static void save_batches(void)
         *p++ = 3;
         memcpy(p, "key", 3), p += 3;
         for (unsigned n = 3; n < 256; n = n == 3 ? 9 : n + 246) *p++ = (uint8_t)(n / 3), memset(p, 'e', n), p += n;
-        save("batch", "made", size, rh_slice_of(room, (size_t)(p - room)));
+        seed_save("batch", "made", size, rh_slice_of(room, (size_t)(p - room)));
+    }
+}
+
+void seed_lists(void)
+{
+    for (unsigned id = 0; id < RH_AMQP_UNKNOWN; id++) {
+        for (uint32_t count = 0; count <= rh_tables[id].count; count++) save_list(&rh_tables[id], count);
+        save_made(&rh_tables[id], id);
     }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) return fprintf(stderr, "make-seeds FOLDER\n"), 2;
+    if (argc < 2) return fprintf(stderr, "make-seeds FOLDER SESSION ...\n"), 2;
     folder = argv[1];
-    for (unsigned id = 0; id < RH_AMQP_UNKNOWN; id++) {
-        for (uint32_t count = 0; count <= rh_tables[id].count; count++) save_list(&rh_tables[id], count);
-        save_made(&rh_tables[id], id);
-    }
+    seed_values();
+    seed_lists();
     save_messages();
     save_batches();
+    seed_frames();
+    seed_engines();
+    for (int i = 2; i < argc; i++)
+        if (!seed_session(argv[i])) return fprintf(stderr, "%s is no recorded session\n", argv[i]), 1;
     return 0;
 }
