@@ -36,8 +36,10 @@ static struct {
     sim_source sources[PARTITIONS];
     sim_sink   sinks[PARTITIONS];
     sim_chance chance;
-    ask        asks[2 * PARTITIONS];
+    ask        asks[2 * PARTITIONS + 2];
     uint64_t   asked, detaches, blows;
+    rh_timer   curious;
+    uint64_t   questions, answers;
     bool       rough;
 } t;
 
@@ -88,6 +90,24 @@ static void on_cancel(void *user, rh_token_request *request)
         }
 }
 
+/* -- a question every hour ------------------------------------------------------------------------- */
+
+static void on_answered(void *user, const rh_partition_properties *properties, const rh_error *error)
+{
+    (void)user;
+    t.answers++;
+    if (error && !t.rough) sim_wrong(&t.stand, "a question ended as %s: %s", rh_status_name(error->status), error->description);
+    if (properties && properties->last_enqueued_sequence_number >= t.stand.emulator->hubs->partitions[0].end) sim_wrong(&t.stand, "an answer knows more events than there are");
+}
+
+static void on_curious(void *user, rh_time now)
+{
+    (void)user;
+    t.questions++;
+    rh_client_partition_properties(t.in.client, "0", 0, on_answered, NULL);
+    rh_timer_set(&t.stand.loop.loop, &t.curious, now + RH_SECONDS(3600));
+}
+
 /* -- the month ----------------------------------------------------------------------------------- */
 
 static void open_all(bool rough)
@@ -104,6 +124,8 @@ static void open_all(bool rough)
                                               .limits = { .idle_time_out_ms = SERVER_IDLE_MS, .sender_idle_ms = 600000, .reader_idle_ms = 1800000 }));
     sim_party_make(&t.out, &t.stand, RH_CLIENT_OPTS(.idle_time_out_ms = CLIENT_IDLE_MS));
     sim_party_make(&t.in, &t.stand, RH_CLIENT_OPTS(.idle_time_out_ms = CLIENT_IDLE_MS, .credential = &credential));
+    t.curious.fn = on_curious;
+    rh_timer_set(&t.stand.loop.loop, &t.curious, sim_now(&t.stand) + RH_SECONDS(1800));
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         /* From one that is hardly ever idle to one that mostly is. */
         t.sources[i] = (sim_source){ .party = &t.out, .id = i, .partition = i, .in_flight = i == 1 ? 4 : 1, .batch_most = 8, .size_most = 2000,
@@ -206,12 +228,14 @@ static void judge_month(uint64_t *events)
         const sim_audience *a = &t.tokens.audiences[i];
         if (a->puts < DAYS * 24 * 10 / 9 - 1 || a->puts > DAYS * 24 * 4 / 3 + 1) sim_wrong(&t.stand, "%s: %llu tokens in a month", a->name, (unsigned long long)a->puts);
     }
-    if (t.tokens.count != 2 * PARTITIONS && !t.rough) sim_wrong(&t.stand, "%zu audiences", t.tokens.count);
+    if (t.questions - t.answers > 1) sim_wrong(&t.stand, "%llu questions, %llu answers", (unsigned long long)t.questions, (unsigned long long)t.answers);
+    if (t.tokens.count != 2 * PARTITIONS + 1 && !t.rough) sim_wrong(&t.stand, "%zu audiences", t.tokens.count);
     if (!sim_is_wrong(&t.stand)) sim_model_judge(&t.stand.model, t.stand.emulator);
 }
 
 static void close_all(void)
 {
+    rh_timer_cancel(&t.stand.loop.loop, &t.curious);
     for (size_t i = 0; i < PARTITIONS; i++) {
         sim_source_close(&t.sources[i]);
         sim_sink_close(&t.sinks[i]);
