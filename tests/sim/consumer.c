@@ -64,8 +64,10 @@ static void see(sim_consumer *c, const rh_event *event)
 
 static void on_event(void *user, rh_consumer *consumer, const rh_event *event)
 {
+    sim_consumer *c = user;
     (void)consumer;
-    see(user, event);
+    see(c, event);
+    sim_client_rash(c->client);
 }
 
 static void on_pull(void *user, rh_time now)
@@ -89,11 +91,9 @@ static bool is_whim_of_the_service(const rh_error *error)
     return error && (strstr(error->description, "The simulated service") || strstr(error->description, "test asked"));
 }
 
-static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
+static void note_state(sim_consumer *c, rh_consumer_state state, const rh_error *error)
 {
-    sim_consumer *c     = user;
-    sim_world    *world = c->client->world;
-    (void)consumer;
+    sim_world *world = c->client->world;
     if (c->lost) sim_model_wrong(&world->model, "consumer %u is told of a state after its end", c->id);
     if (state == RH_CONSUMER_OPEN) {
         if (!c->was_open) sim_world_in_time(world, "consumer", c->id, "opened", c->due);
@@ -109,6 +109,14 @@ static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state,
     else if (error && error->error_class == RH_CLASS_STOLEN && !whim) sim_model_wrong(&world->model, "consumer %u was robbed and is not told so", c->id);
     if (c->robbed && c->level < 0) sim_model_wrong(&world->model, "consumer %u was robbed of what nobody owns", c->id);
     if (!world->closing) rh_timer_set(loop_of(c), &c->timer, sim_client_soon(c->client, &c->chance));
+}
+
+static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
+{
+    sim_consumer *c = user;
+    (void)consumer;
+    note_state(c, state, error);
+    sim_client_rash(c->client);
 }
 
 /* As small as the pace allows: who pulls its events is to meet a full pool. */
@@ -161,9 +169,8 @@ void sim_consumer_release(sim_consumer *c)
     while (c->held) give_back(c->held);
 }
 
-void sim_consumer_drop(sim_consumer *c)
+void sim_consumer_drop(sim_consumer *c) /* what is kept of its events stays good */
 {
-    sim_consumer_release(c);
     rh_consumer_destroy(c->consumer);
     c->consumer = NULL;
 }

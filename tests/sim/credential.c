@@ -100,7 +100,7 @@ static void tell(const sim_credential *k, sim_occasion at, const char *what)
 
 static sim_phase phase_of(const sim_credential *k)
 {
-    const rh_client *client = k->world->clients[k->id].client;
+    const rh_client *client = k->id < k->world->client_count ? k->world->clients[k->id].client : NULL;
     return client && client->pipe ? sim_wire_of(client->pipe)->phase : SIM_CONNECT;
 }
 

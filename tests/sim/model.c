@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ABANDONED 10000
+
 void sim_model_wrong(sim_model *model, const char *format, ...)
 {
     va_list list;
@@ -35,6 +37,18 @@ uint32_t sim_model_add(sim_model *model, uint32_t producer, uint32_t size)
     if (size < SIM_BODY_MIN) size = SIM_BODY_MIN;
     model->events[model->count] = (sim_event){ .producer = producer, .size = size };
     return (uint32_t)model->count++;
+}
+
+void sim_model_abandon(sim_model *model, uint32_t producer, bool once)
+{
+    for (size_t i = 0; i < model->count; i++) {
+        sim_event *e = &model->events[i];
+        if (e->producer != producer || !e->open) continue;
+        e->unknown = (uint8_t)(e->unknown + e->open);
+        e->open    = 0;
+        e->once    = once;
+        e->again += ABANDONED; /* who knows how often it was sent */
+    }
 }
 
 /* -- bodies -------------------------------------------------------------------------------------- */

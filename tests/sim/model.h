@@ -47,6 +47,9 @@ void sim_model_body(const sim_model *model, uint32_t event, uint8_t *to);
 /** The number of the event with this body; false, and wrong is written, if there is none. */
 bool sim_model_know(sim_model *model, rh_slice body, const char *where, uint32_t *event);
 
+/** Nobody will hear how the sends of this producer end that have not ended yet. */
+void sim_model_abandon(sim_model *model, uint32_t producer, bool once);
+
 /** Counts what the emulator has stored before it forgets that. */
 void sim_model_archive(sim_model *model, const rh_emulator *emulator);
 

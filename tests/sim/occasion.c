@@ -8,7 +8,7 @@
 #define NUMBER_BITS 28
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
 
-static const char letters[] = "twdrck";
+static const char letters[] = "twdrckb";
 
 sim_occasion sim_occasion_of(char letter, uint32_t number, uint32_t part)
 {

@@ -6,6 +6,7 @@
  *   w12.3  the third phase that wire 12 reached
  *   d12.1  a step of dialing wire 12 (0: connect, 1: TLS)
  *   r55    the fifty-fifth request that the service was asked
+ *   b0.2   the second time that client 0 loses patience inside a callback
  *   c0.4   the fourth whim of client 0: it closes something
  *   k0.7   the seventh time that client 0 asked its credential for a token
  * What happens at one of them is drawn from a stream of its own, so leaving one out changes no choice of another.

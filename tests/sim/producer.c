@@ -39,6 +39,8 @@ static void judge_quiet(const sim_producer *p, sim_world *world, const rh_sent *
     sim_model_wrong(&world->model, "producer %u: nothing is wrong yet, and a send ends as %s after %u tries", p->id, rh_status_name(sent->status), (unsigned)sent->tries);
 }
 
+static void send_if_room(sim_producer *p);
+
 static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
 {
     sim_producer *p     = user;
@@ -52,6 +54,8 @@ static void on_sent(void *user, rh_producer *producer, const rh_sent *sent)
     sim_world_in_time(world, "producer", p->id, "told of a send", world->model.events[first].due);
     judge_quiet(p, world, sent);
     for (uint32_t i = first; i < first + sent->events; i++) settle(p, i, sent);
+    if (!world->calm && sim_once_in(&p->chance, 8)) send_if_room(p);
+    sim_client_rash(p->client);
 }
 
 static void on_opened(void *user, rh_producer *producer)
@@ -60,7 +64,8 @@ static void on_opened(void *user, rh_producer *producer)
     (void)producer;
     sim_world_in_time(p->client->world, "producer", p->id, "opened", p->due);
     p->was_open = true;
-    p->due      = 0;
+    if (!p->leaving) p->due = 0;
+    sim_client_rash(p->client);
 }
 
 static void on_closed(void *user, rh_producer *producer, const rh_error *error)
@@ -74,6 +79,7 @@ static void on_closed(void *user, rh_producer *producer, const rh_error *error)
     if (p->sends) sim_model_wrong(&world->model, "producer %u closed with %u sends without outcome", p->id, p->sends);
     p->lost = true;
     if (!world->closing) rh_timer_set(loop_of(p), &p->timer, sim_client_soon(p->client, &p->chance));
+    sim_client_rash(p->client);
 }
 
 /* -- sending --------------------------------------------------------------------------------------- */
@@ -157,6 +163,11 @@ static void send_some(sim_producer *p)
     else send_batch(p);
 }
 
+static void send_if_room(sim_producer *p)
+{
+    if (p->producer && rh_producer_is_open(p->producer) && rh_producer_in_flight(p->producer) < p->in_flight && p->left) send_some(p);
+}
+
 /* When nothing goes wrong any more everybody can send: a small event each, as often as that takes. */
 static void prove(sim_producer *p, rh_time now)
 {
@@ -177,7 +188,7 @@ static void on_timer(void *user, rh_time now)
         prove(p, now);
         return;
     }
-    if (rh_producer_is_open(p->producer) && rh_producer_in_flight(p->producer) < p->in_flight && p->left) send_some(p);
+    send_if_room(p);
     rh_timer_set(loop_of(p), &p->timer, now + sim_scale(&p->chance, RH_US(100), p->interval_most));
 }
 
@@ -212,6 +223,8 @@ bool sim_producer_leave(sim_producer *p, rh_time when)
 void sim_producer_drop(sim_producer *p)
 {
     rh_producer_destroy(p->producer);
+    if (p->sends) sim_model_abandon(&p->client->world->model, p->id, p->once);
+    p->sends    = 0;
     p->producer = NULL;
 }
 

@@ -72,6 +72,7 @@ static void draw_service(sim_shape *s, sim_chance *c)
         .sender_idle_ms   = sim_once_in(c, 2) ? 0 : scale(c, 5000, 600000),
         .reader_idle_ms   = sim_once_in(c, 2) ? 0 : scale(c, 5000, 600000),
         .throughput_units = sim_once_in(c, 8) ? scale(c, 1, 4) : 0,
+        .max_message_bytes = sim_once_in(c, 4) ? scale(c, 70000, 1024 * 1024) : 0,
         .first_id         = sim_once_in(c, 2) ? 0 : UINT32_MAX - (uint32_t)sim_below(c, 1000),
     };
     s->service.window = draw_window(c, s->trip_most, s->service.max_frame_bytes);
@@ -99,6 +100,7 @@ static void draw_work(sim_shape *s, sim_chance *c)
     s->send_most      = sim_scale(c, s->send_least, RH_SECONDS(30));
     s->body_most      = scale(c, 64, sim_once_in(c, 4) ? 60000 : 2000);
     s->batch_bytes    = scale(c, 80000, 1024 * 1024);
+    s->rash_every     = sim_once_in(c, 2) ? 0 : scale(c, 20, 2000);
     s->huge_every     = sim_once_in(c, 16) ? scale(c, 5, 100) : 0;
     s->event_bytes    = (s->huge_every ? s->batch_bytes : s->body_most) + ANNOTATIONS;
     s->prefetch_least = pace_least(s->trip_most);

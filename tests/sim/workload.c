@@ -69,11 +69,9 @@ rh_time sim_client_soon(const sim_client *client, sim_chance *chance)
 
 /* -- clients -------------------------------------------------------------------------------------- */
 
-static void on_state(void *user, rh_client *rh, rh_client_state state, const rh_error *error)
+static void note_state(sim_client *client, rh_client_state state, const rh_error *error)
 {
-    sim_client *client = user;
-    sim_world  *world  = client->world;
-    (void)rh;
+    sim_world *world = client->world;
     sim_tell(&world->trace, world->loop.now, "client %u is %s", client->id, (const char *[]){ "idle", "connecting", "open", "closing", "closed" }[state]);
     if (client->lost) sim_model_wrong(&world->model, "client %u is told of a state after its end", client->id);
     if (error) look_for_canary(world, error->description);
@@ -85,7 +83,12 @@ static void on_state(void *user, rh_client *rh, rh_client_state state, const rh_
     if (!world->closing) rh_timer_set(loop_of(client), &client->timer, sim_client_soon(client, &client->chance));
 }
 
-static void close_something(sim_client *client);
+static void on_state(void *user, rh_client *rh, rh_client_state state, const rh_error *error)
+{
+    (void)rh;
+    note_state(user, state, error);
+    sim_client_rash(user);
+}
 
 /* Who hears of a loss may well lose patience. */
 static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
@@ -97,7 +100,8 @@ static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
     if (client->credential) sim_credential_judge(client->credential, retry->what, retry->error);
     if (retry->error->error_class == RH_CLASS_STOLEN) sim_model_wrong(&world->model, "client %u tries again what was stolen: %s", client->id, retry->what);
     sim_tell(&world->trace, world->loop.now, "client %u tries %s again, %u", client->id, retry->what, (unsigned)retry->tries);
-    if (!world->calm && sim_once_in(&client->chance, 50)) close_something(client);
+    if (!world->calm && sim_once_in(&client->chance, 50)) sim_client_close_something(client);
+    sim_client_rash(client);
 }
 
 static void on_log(void *user, rh_log_level level, const char *id, const char *text)
@@ -136,6 +140,7 @@ static void make_client(sim_client *client)
     sim_world       *world = client->world;
     const sim_shape *shape = &world->shape;
     rh_error         error;
+    if (client->client && client->inquiry.due) sim_model_wrong(&world->model, "client %u is closed and never told what became of a question", client->id);
     rh_client_destroy(client->client);
     client->client = NULL;
     rh_status status = rh_client_create(loop_of(client), RH_CLIENT_OPTS(
@@ -158,55 +163,13 @@ static void make_client(sim_client *client)
     for (size_t i = 0; i < client->consumer_count; i++) sim_consumer_open(&client->consumers[i]);
 }
 
-/* -- closing and opening again ------------------------------------------------------------------- */
-
-static void draining(const sim_client *client)
-{
-    if (client->client->pipe && client->client->pipe_up) sim_wire_reached(sim_wire_of(client->client->pipe), SIM_DRAIN);
-}
-
-static void tell_whim(sim_client *client, sim_occasion at)
-{
-    char name[SIM_OCCASION_MAX];
-    sim_swarm_struck(&client->world->swarm, at);
-    sim_tell(&client->world->trace, client->world->loop.now, "whim %s", sim_occasion_name(at, name));
-}
-
-static bool leave_producer(sim_producer *p, rh_time when)
-{
-    if (p->producer && !p->lost && p->sends) draining(p->client);
-    return sim_producer_leave(p, when);
-}
-
-static bool leave_client(sim_client *client, rh_time when)
-{
-    client->leaving = true;
-    client->due     = when;
-    rh_client_close(client->client, when, NULL, NULL);
-    return true;
-}
-
-static void close_something(sim_client *client)
-{
-    sim_swarm   *swarm = &client->world->swarm;
-    sim_occasion at    = sim_occasion_of('c', client->id, client->whims++);
-    sim_chance   c     = sim_swarm_chance(swarm, at);
-    rh_time      when  = client->world->loop.now + sim_between(&c, RH_MS(100), RH_SECONDS(20));
-    bool         left;
-    if (client->lost || !client->client || !sim_swarm_allows(swarm, at)) return;
-    if (client->producer_count && sim_once_in(&c, 2)) left = leave_producer(&client->producers[sim_below(&c, client->producer_count)], when);
-    else if (client->consumer_count && sim_once_in(&c, 2)) left = sim_consumer_leave(&client->consumers[sim_below(&c, client->consumer_count)], when);
-    else left = leave_client(client, when);
-    if (left) tell_whim(client, at);
-}
-
 static void on_whim(void *user, rh_time now)
 {
     sim_client *client = user;
     sim_world  *world  = client->world;
     if (world->calm) return;
     rh_timer_set(loop_of(client), &client->whim, now + sim_scale(&client->chance, RH_SECONDS(1), client->whim_most));
-    close_something(client);
+    sim_client_close_something(client);
 }
 
 /* Everything on it learnt its end before, or learns it now. */
@@ -234,6 +197,7 @@ void sim_workload_make(sim_world *world, const sim_limits *limits)
             .whim_most = sim_scale(c, RH_SECONDS(10), RH_SECONDS(1000)), .chance = sim_loop_chance(&world->loop, SIM_STREAM_CLIENTS + i),
         };
         if (world->shape.token_life) client->credential = sim_credential_make(world, client->id);
+        sim_inquiry_init(&client->inquiry, client);
         client->producer_count = sim_between(c, 0, 3);
         client->consumer_count = sim_between(c, client->producer_count == 0, 2);
         client->producers      = calloc(client->producer_count + 1, sizeof *client->producers);
@@ -247,6 +211,7 @@ void sim_workload_start(sim_world *world)
 {
     for (size_t i = 0; i < world->client_count; i++) {
         make_client(&world->clients[i]);
+        sim_inquiry_start(&world->clients[i].inquiry);
         rh_timer_set(sim_world_loop(world), &world->clients[i].whim, world->loop.now + sim_scale(&world->clients[i].chance, RH_SECONDS(1), world->clients[i].whim_most));
     }
 }
@@ -317,6 +282,7 @@ void sim_workload_left(const sim_world *world, uint64_t *events, uint64_t *bytes
 
 void sim_workload_forgotten(sim_world *world)
 {
+    world->losses++;
     for (size_t i = 0; i < world->client_count; i++)
         for (size_t k = 0; k < world->clients[i].consumer_count; k++) sim_consumer_forgotten(&world->clients[i].consumers[k]);
 }
@@ -326,6 +292,7 @@ static void say_goodbye(sim_client *client)
     sim_world *world = client->world;
     rh_timer_cancel(loop_of(client), &client->timer);
     rh_timer_cancel(loop_of(client), &client->whim);
+    rh_timer_cancel(loop_of(client), &client->inquiry.timer);
     for (size_t k = 0; k < client->producer_count; k++) rh_timer_cancel(loop_of(client), &client->producers[k].timer);
     for (size_t k = 0; k < client->consumer_count; k++) {
         rh_timer_cancel(loop_of(client), &client->consumers[k].timer);
@@ -355,7 +322,11 @@ void sim_workload_free(sim_world *world)
     for (size_t i = 0; i < world->client_count; i++) {
         sim_client *client = &world->clients[i];
         for (size_t k = 0; k < client->producer_count; k++) sim_producer_drop(&client->producers[k]);
-        for (size_t k = 0; k < client->consumer_count; k++) sim_consumer_drop(&client->consumers[k]);
+        for (size_t k = 0; k < client->consumer_count; k++) {
+            sim_consumer_release(&client->consumers[k]);
+            sim_consumer_drop(&client->consumers[k]);
+        }
+        sim_inquiry_drop(&client->inquiry);
         rh_client_destroy(client->client);
         free(client->producers);
         free(client->consumers);

@@ -9,6 +9,7 @@
 
 #include "eventhub/eventhub.h"
 #include "tests/sim/credential.h"
+#include "tests/sim/inquiry.h"
 #include "tests/sim/model.h"
 #include "tests/sim/shape.h"
 #include "tests/sim/swarm.h"
@@ -81,7 +82,8 @@ struct sim_client {
     rh_timer      timer;   /* made anew */
     rh_timer      whim;    /* closes something politely, to open it again */
     rh_time       whim_most;
-    uint32_t      whims;
+    uint32_t      whims, rashes;
+    sim_inquiry   inquiry;
     sim_chance    chance;
     bool          lost, was_open, leaving;
     rh_time       due;     /* closed by then; 0: not asked to */
@@ -106,6 +108,7 @@ struct sim_world {
     sim_credential *credentials;
     rh_timer     back;  /* of a service that is away */
     bool         is_away, remembers;
+    uint32_t     losses; /* of every event that was stored */
     uint64_t     broken; /* rules, as the service has seen it */
     sim_client  *clients;
     size_t       client_count;
@@ -185,6 +188,13 @@ void sim_client_in_time(sim_client *client, const char *who, uint32_t id, const 
 
 /** A moment after which a client tries what was lost again by itself. */
 rh_time sim_client_soon(const sim_client *client, sim_chance *chance);
+
+/* -- whim.c --------------------------------------------------------------------------------------- */
+
+void sim_client_close_something(sim_client *client);
+
+/** At the end of every callback: whoever is rash closes or destroys something in it, perhaps what it was called for. */
+void sim_client_rash(sim_client *client);
 
 /* -- producer.c ----------------------------------------------------------------------------------- */
 
