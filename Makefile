@@ -33,8 +33,8 @@ SOURCES  = $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o)
 CLI      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard cli/*.c))
 EXAMPLES = $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
-PUBLIC   = codec/base.h codec/codec.h proto/composite.h proto/performatives.def proto/message.h proto/proto.h transport/transport.h \
-           eventhub/eventhub.h emulator/emulator.h
+PUBLIC   = codec/base.h codec/value.h codec/dec.h codec/enc.h codec/codec.h proto/composite.h proto/performatives.def proto/message.h \
+           proto/proto.h transport/transport.h eventhub/eventhub.h emulator/emulator.h
 HEADERS  = $(foreach h,$(PUBLIC),$(BUILD)/include/ringhub/$(notdir $h))
 TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))

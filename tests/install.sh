@@ -12,7 +12,7 @@ for example in examples/*.c; do
     cc -std=gnu11 -Wall -Wextra -Werror -o "$work/$(basename "$example" .c)" "$example" $flags -Wl,-rpath,"$work/usr/lib"
 done
 ldd "$work/send" | grep -q 'libringhub.so.0 => '"$work" || { echo "the examples do not link by the SONAME"; exit 1; }
-for header in base codec composite message proto transport eventhub emulator; do
+for header in base value dec enc codec composite message proto transport eventhub emulator; do
     echo "#include <ringhub/$header.h>" > "$work/header.cc"
     c++ -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags ringhub) -c "$work/header.cc" -o "$work/header.o"
 done
