@@ -16,6 +16,9 @@
 #define REST       RH_SECONDS(600)
 #define LIFETIME_S 3600
 
+/* What a session and its links take of a client, roughly. */
+#define LOAN 2048
+
 #define CLIENT_IDLE_MS 60000
 #define SERVER_IDLE_MS 240000
 
@@ -247,14 +250,16 @@ static void close_all(void)
 
 static memory live(uint64_t *events)
 {
-    memory  first = { 0 }, now = { 0 };
+    /* Links that come back may sit in the memory of the one before, whose block then stays for a while: a block or two, not one a day. */
+    size_t slack = t.rough ? 2 : 0;
+    memory first = { 0 }, now = { 0 };
     rh_time begin = sim_now(&t.stand);
     for (unsigned day = 1; day <= DAYS && !sim_is_wrong(&t.stand); day++) {
         if (t.rough) bad_day(begin + (day - 1) * DAY);
         sim_pass_until(&t.stand, begin + day * DAY - REST);
         now = at_rest();
         if (day == 1) first = now;
-        if (!is_same(now, first))
+        if (now.pieces > first.pieces + slack || now.bytes > first.bytes + slack * LOAN || (!t.rough && !is_same(now, first)))
             sim_wrong(&t.stand, "day %u rests on %zu bytes in %zu pieces, day 1 did on %zu in %zu", day, now.bytes, now.pieces, first.bytes, first.pieces);
     }
     judge_month(events);
@@ -283,6 +288,6 @@ bool sim_run_rough(void)
     for (size_t i = 0; i < PARTITIONS; i++) late += t.sources[i].late;
     uint64_t blows = t.blows, losses = t.out.losses + t.in.losses;
     close_all();
-    return sim_report(&t.stand, "rough", "30 days with %llu resets, silences, sleeps, closes, ends and detaches: %llu events, %llu sends whose time was over, %llu reconnects; at rest %zu bytes in %zu pieces every day",
+    return sim_report(&t.stand, "rough", "30 days with %llu resets, silences, sleeps, closes, ends and detaches: %llu events, %llu sends whose time was over, %llu reconnects; at rest %zu bytes in %zu pieces on the last day, within two links of the first",
                       (unsigned long long)blows, (unsigned long long)events, (unsigned long long)late, (unsigned long long)losses, now.bytes, now.pieces);
 }
