@@ -466,6 +466,12 @@ void rh_attachment_return(rh_attachment *a)
     rh_attachment_close(a, 0);
 }
 
+void rh_attachment_still_opens(rh_attachment *a)
+{
+    a->was_up = false;
+    bound(a);
+}
+
 void rh_attachment_stay_away(rh_attachment *a)
 {
     a->returns = false;

@@ -89,6 +89,9 @@ void rh_attachment_abandon(rh_attachment *attachment);
  */
 void rh_attachment_return(rh_attachment *attachment);
 
+/** From on_lost: for its owner it was not open yet, so the deadline of the opening still holds. */
+void rh_attachment_still_opens(rh_attachment *attachment);
+
 /** It does not come back after all: only the deadline of close() holds. */
 void rh_attachment_stay_away(rh_attachment *attachment);
 

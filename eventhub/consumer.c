@@ -139,6 +139,7 @@ static void on_lost(void *user, const rh_error *error)
 {
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
+    if (consumer->state == RH_CONSUMER_OPENING) rh_attachment_still_opens(&consumer->attachment);
     if (consumer->state == RH_CONSUMER_OPEN && !consumer->rewinding) enter_state(consumer, RH_CONSUMER_RECOVERING, error);
     rh_consumer_leave(consumer);
 }

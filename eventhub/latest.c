@@ -49,7 +49,8 @@ void rh_latest_ask(rh_consumer *consumer)
 bool rh_latest_waits(rh_consumer *consumer)
 {
     if (!consumer->asks || consumer->position.kind != RH_POSITION_LATEST) return false;
-    rh_timer_set(consumer->loop, &consumer->timer, rh_time_after(rh_loop_now(consumer->loop), PATIENCE));
+    rh_time until = rh_time_after(rh_loop_now(consumer->loop), PATIENCE), deadline = consumer->attachment.open_until;
+    rh_timer_set(consumer->loop, &consumer->timer, until < deadline ? until : deadline);
     return true;
 }
 

@@ -172,6 +172,23 @@ Test(latest, that_nobody_answers_costs_an_opening_five_seconds)
     close_world();
 }
 
+Test(latest, whose_link_is_lost_before_the_answer_is_still_an_opening_with_its_deadline)
+{
+    open_world(false);
+    t.inquiry = RH_EMULATOR_IGNORE;
+    open_latest();
+    toy_loop_pass(&t.world.toy, 1);
+    cr_assert(rh_attachment_link(&t.consumer->attachment));
+    t.world.toy.dial_status = RH_E_REFUSED;
+    toy_loop_break(&t.world.toy);
+    toy_loop_pass(&t.world.toy, 50);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_OPENING);
+    toy_loop_pass(&t.world.toy, 10);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_CLOSED);
+    cr_expect_eq(rh_consumer_error(t.consumer)->status, RH_E_REFUSED);
+    close_world();
+}
+
 Test(latest, needs_no_answer_once_an_event_came)
 {
     open_world(false);

@@ -1,4 +1,5 @@
 /* Consumers of a world: they open, see every event of their partition in turn, keep some for a while, and close. */
+#include "eventhub/consumer.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -47,6 +48,12 @@ static void keep(sim_consumer *c, const rh_event *event, uint32_t number)
     rh_timer_set(loop_of(c), &held->timer, world->loop.now + sim_scale(&c->chance, RH_MS(1), RH_SECONDS(30)));
 }
 
+/* One that began at the end of its partition has its first event from what was enqueued after the open, and before it was told OPEN. */
+static bool is_next(const sim_consumer *c, int64_t sequence)
+{
+    return c->is_loose ? sequence >= c->least && sequence <= c->seen + 1 : sequence == c->seen + 1;
+}
+
 static void see(sim_consumer *c, const rh_event *event)
 {
     sim_world    *world    = c->client->world;
@@ -54,8 +61,10 @@ static void see(sim_consumer *c, const rh_event *event)
     char          where[64];
     uint32_t      number;
     (void)snprintf(where, sizeof where, "consumer %u, sequence %lld", c->id, (long long)sequence);
-    if (sequence != c->seen + 1) sim_model_wrong(&world->model, "%s: it had seen %lld before", where, (long long)c->seen);
+    if (c->is_vague) return;
+    if (!is_next(c, sequence)) sim_model_wrong(&world->model, "%s: it had seen %lld before", where, (long long)c->seen);
     c->seen = sequence;
+    c->is_loose = false;
     c->events++;
     sim_tell(&world->trace, world->loop.now, "consumer %u sees sequence %lld", c->id, (long long)sequence);
     if (!sim_model_know(&world->model, rh_event_body(event), where, &number)) return;
@@ -91,7 +100,22 @@ static bool is_whim_of_the_service(const rh_error *error)
     return error && (strstr(error->description, "The simulated service") || strstr(error->description, "test asked"));
 }
 
-static void note_state(sim_consumer *c, rh_consumer_state state, const rh_error *error)
+/* Without an answer to the question where the end is nothing is promised over a loss: it begins anew, and elsewhere. */
+static void find_end(sim_consumer *c, const rh_consumer *consumer)
+{
+    sim_world *world = c->client->world;
+    c->is_vague      = consumer->position.kind == RH_POSITION_LATEST;
+    c->wants_latest  = false;
+    if (c->is_vague) {
+        (void)sim_consumer_leave(c, world->loop.now + RH_SECONDS(5));
+        return;
+    }
+    c->seen     = sim_world_end(world, c->partition) - 1;
+    c->is_loose = true;
+    sim_tell(&world->trace, world->loop.now, "consumer %u begins behind sequence %lld", c->id, (long long)c->seen);
+}
+
+static void note_state(sim_consumer *c, const rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
 {
     sim_world *world = c->client->world;
     if (c->lost) sim_model_wrong(&world->model, "consumer %u is told of a state after its end", c->id);
@@ -99,6 +123,7 @@ static void note_state(sim_consumer *c, rh_consumer_state state, const rh_error 
         if (!c->was_open) sim_world_in_time(world, "consumer", c->id, "opened", c->due);
         c->was_open = true;
         if (!c->leaving) c->due = 0;
+        if (c->wants_latest) find_end(c, consumer);
     }
     if (state != RH_CONSUMER_CLOSED && state != RH_CONSUMER_STOLEN) return;
     sim_client_ended(c->client, "consumer", c->id, error, c->leaving, c->was_open ? 0 : c->due);
@@ -114,8 +139,7 @@ static void note_state(sim_consumer *c, rh_consumer_state state, const rh_error 
 static void on_state(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
 {
     sim_consumer *c = user;
-    (void)consumer;
-    note_state(c, state, error);
+    note_state(c, consumer, state, error);
     sim_client_rash(c->client);
 }
 
@@ -138,6 +162,9 @@ void sim_consumer_open(sim_consumer *c)
     if (c->mute || c->robbed || !client->client || client->lost) return;
     c->lost = c->was_open = c->leaving = false;
     c->due = world->loop.now + RH_MS(world->shape.operation_ms);
+    c->is_vague = c->is_loose = false;
+    if (c->wants_latest) from = (rh_position){ .kind = RH_POSITION_LATEST };
+    c->least = sim_world_end(world, c->partition);
     if (c->seen >= 0) from = (rh_position){ .kind = RH_POSITION_SEQUENCE, .value = c->seen };
     rh_status status = rh_consumer_open(client->client, RH_CONSUMER_OPTS(
         .group = c->group, .partition = partition, .position = from, .prefetch = c->prefetch,
@@ -198,6 +225,7 @@ void sim_consumer_make(sim_client *client, sim_consumer *consumer, uint32_t id, 
         .pull       = { .fn = on_pull, .user = consumer },
         .pull_most  = sim_once_in(c, 3) ? sim_scale(c, RH_MS(10), RH_SECONDS(5)) : 0,
     };
+    consumer->wants_latest = sim_once_in(c, 4);
     consumer->chance = chance;
     consumer->mute   = limits->mute_consumers >> id & 1;
 }

@@ -227,7 +227,7 @@ void sim_workload_calm(sim_world *world)
 
 /* -- ending -------------------------------------------------------------------------------------- */
 
-static int64_t end_of(const sim_world *world, uint32_t partition)
+int64_t sim_world_end(const sim_world *world, uint32_t partition)
 {
     return world->emulator->hubs->partitions[partition].end;
 }
@@ -245,8 +245,8 @@ void sim_workload_unfinished(const sim_world *world, char *text, size_t n)
         }
         for (size_t k = 0; k < client->consumer_count && !text[0]; k++) {
             const sim_consumer *c = &client->consumers[k];
-            if (!c->mute && !c->robbed && c->seen + 1 < end_of(world, c->partition))
-                (void)snprintf(text, n, "consumer %u has seen %lld of %lld events", c->id, (long long)c->seen + 1, (long long)end_of(world, c->partition));
+            if (!c->mute && !c->robbed && c->seen + 1 < sim_world_end(world, c->partition))
+                (void)snprintf(text, n, "consumer %u has seen %lld of %lld events", c->id, (long long)c->seen + 1, (long long)sim_world_end(world, c->partition));
         }
     }
 }

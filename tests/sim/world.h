@@ -63,6 +63,8 @@ typedef struct sim_consumer {
     uint32_t     prefetch;
     uint32_t     hold_every; /* one event in so many is kept for a while; 0: none */
     int64_t      seen;       /* the last sequence number; -1: none */
+    bool         wants_latest, is_loose, is_vague; /* to begin at the end; its first event is to come; nobody told it where that is */
+    int64_t      least;      /* the first that was not there yet when it was opened */
     rh_timer     timer;
     rh_time      pull_most;  /* takes its events by rh_consumer_receive() this often at most; 0: is given them */
     rh_timer     pull;
@@ -155,6 +157,9 @@ bool sim_world_serve(sim_world *world);
 bool sim_world_restart(void *user, rh_time away, bool remembers);
 
 /* -- workload.c: all of it, and the clients ------------------------------------------------------ */
+
+/** The sequence number that the next event of the partition gets. */
+int64_t sim_world_end(const sim_world *world, uint32_t partition);
 
 /* Where the streams of choices begin: what one does moves no choice of another. */
 enum { SIM_STREAM_CLIENTS = 100, SIM_STREAM_PRODUCERS = 200, SIM_STREAM_CONSUMERS = 300 };
