@@ -209,7 +209,7 @@ typedef struct rh_emulator_stats {
     uint64_t events_evicted;    /* dropped for age or size */
     uint64_t events_unread;     /* of those, never delivered to anybody */
     uint64_t tokens;            /* put on $cbs and believed */
-    uint64_t refusals;          /* links, tokens and requests refused */
+    uint64_t refusals;          /* links, tokens, requests and events refused */
     uint64_t peer_errors;       /* connections ended because the peer broke the protocol */
 } rh_emulator_stats;
 

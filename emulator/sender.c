@@ -176,8 +176,10 @@ static const struct rejection *take(struct sender *sender, const rh_incoming *in
 
 static rh_status settle(const struct sender *sender, uint32_t delivery_id, const struct rejection *no)
 {
-    return rh_link_settle(sender->base.link, delivery_id, delivery_id, no ? RH_REJECTED : RH_ACCEPTED, no ? no->condition : NULL,
-                          no ? no->words : NULL);
+    rh_emu_refusal said;
+    if (!no) return rh_link_settle(sender->base.link, delivery_id, delivery_id, RH_ACCEPTED, NULL, NULL);
+    rh_emu_refuse(sender->hub->emulator, sender->hub, &said, no->condition, "%s", no->words);
+    return rh_link_settle(sender->base.link, delivery_id, delivery_id, RH_REJECTED, said.condition, said.words);
 }
 
 /* Outcomes keep their order: what comes behind a late one is late too. */

@@ -105,6 +105,11 @@ suite "rules of other clients, TLS" 60 "$node" $here/rules_suite.js --connection
 every_type "the emulator" "$(connection "$plain_port")"
 emulator_stop "$work" && ok || fail "the emulator ends well after all this"
 
+"$node" $here/faults_suite.js --script > "$work/faults"
+emulator_start "$work" --hub throttled:1 --hub disabled:1 --hub every:1 --hub detached:1 --hub reset:1 --faults "$work/faults" || exit 1
+suite "the official client and faults by a script" 60 "$node" $here/faults_suite.js --connection "$(connection "$plain_port")"
+emulator_stop "$work"
+
 stand_in_start --hub lines --hub few:2 --hub odd:1 --hub types:2 || exit 1
 our_client "our client and the stand-in, plain TCP" "$(connection "$stand_in_port")"
 every_type "the stand-in" "$(connection "$stand_in_port")"
