@@ -116,8 +116,10 @@ static void judge_stored(judgement *j, const rh_emu_partition *partition, const 
     if (!sim_model_know(j->model, message.body, where, &event)) return;
     uint32_t producer = j->model->events[event].producer;
     if (j->stored[event] < UINT8_MAX) j->stored[event]++;
-    /* Its bytes, or those of its first try, may have been under way for as long as they liked. */
-    if (j->model->events[event].unknown || j->model->events[event].again || j->model->events[event].open) return;
+    const sim_event *e = &j->model->events[event];
+    if (e->unknown || e->open) return; /* its bytes may be under way for as long as they like */
+    /* Of what was sent again every try may have come through; where order is promised the first of them came in its turn. */
+    if (e->again && !(e->ordered && j->stored[event] == 1)) return;
     if (event + 1 <= j->last[producer])
         sim_model_wrong(j->model, "%s: event %u of producer %u lies behind its event %u", where, event, producer, j->last[producer] - 1);
     j->last[producer] = event + 1;

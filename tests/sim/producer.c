@@ -90,6 +90,7 @@ static rh_event_data new_event(sim_producer *p, uint32_t size)
 {
     sim_model *model = &p->client->world->model;
     uint32_t   event = sim_model_add(model, p->id, size);
+    model->events[event].ordered = p->ordered;
     sim_model_body(model, event, body);
     return (rh_event_data){ .body = rh_slice_of(body, model->events[event].size) };
 }
@@ -228,6 +229,13 @@ void sim_producer_drop(sim_producer *p)
     p->producer = NULL;
 }
 
+/* [eventhub.h] With several sends in flight order holds unless the service refuses one of them, or does not even look at it. */
+static bool may_refuse(const sim_world *world)
+{
+    uint32_t kinds = 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_THROTTLE;
+    return world->swarm.enabled & kinds || world->shape.service.throughput_units;
+}
+
 void sim_producer_make(sim_client *client, sim_producer *p, uint32_t id, const sim_limits *limits)
 {
     const sim_world *world  = client->world;
@@ -240,7 +248,8 @@ void sim_producer_make(sim_client *client, sim_producer *p, uint32_t id, const s
         .size_most     = (uint32_t)sim_scale(c, 64, world->shape.body_most),
         .interval_most = sim_scale(c, RH_SECONDS(2), RH_SECONDS(60)),
     };
-    p->chance = chance;
+    p->chance  = chance;
+    p->ordered = p->partition >= 0 && (p->in_flight == 1 || !may_refuse(world));
     p->left   = limits->sends ? limits->sends : UINT32_MAX;
     p->mute   = limits->mute_producers >> id & 1;
 }

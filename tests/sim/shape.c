@@ -100,6 +100,7 @@ static void draw_work(sim_shape *s, sim_chance *c)
     s->send_most      = sim_scale(c, s->send_least, RH_SECONDS(30));
     s->body_most      = scale(c, 64, sim_once_in(c, 4) ? 60000 : 2000);
     s->batch_bytes    = scale(c, 80000, 1024 * 1024);
+    s->watched        = sim_once_in(c, 16);
     s->rash_every     = sim_once_in(c, 2) ? 0 : scale(c, 20, 2000);
     s->huge_every     = sim_once_in(c, 16) ? scale(c, 5, 100) : 0;
     s->event_bytes    = (s->huge_every ? s->batch_bytes : s->body_most) + ANNOTATIONS;

@@ -27,6 +27,7 @@ typedef struct sim_shape {
     uint32_t batch_bytes;
     uint32_t event_bytes;           /* the largest a consumer takes */
     uint32_t prefetch_least;
+    bool     watched;               /* every frame is printed, and searched for secrets */
     uint32_t rash_every;            /* in one callback of so many something is destroyed; 0: never */
     uint32_t huge_every;            /* one send in so many is as large as the link allows; 0: none */
     bool     owned;                 /* consumers have owner levels and take partitions from each other */

@@ -25,7 +25,7 @@ static rh_loop *loop_of(const sim_client *client)
 
 static void look_for_canary(sim_world *world, const char *text)
 {
-    if (strstr(text, SIM_CANARY)) sim_model_wrong(&world->model, "a secret was shown: %s", text);
+    if (strstr(text, SIM_CANARY) || strstr(text, "sig=")) sim_model_wrong(&world->model, "a secret was shown: %s", text);
 }
 
 static bool passes(const rh_error *error)
@@ -117,7 +117,7 @@ static void on_frame(void *user, rh_client *rh, bool outgoing, uint16_t channel,
     sim_client *client = user;
     (void)rh;
     look_for_canary(client->world, text);
-    sim_tell(&client->world->trace, client->world->loop.now, "client %u %s %u %s", client->id, outgoing ? "->" : "<-", (unsigned)channel, text);
+    if (client->world->trace.out) sim_tell(&client->world->trace, client->world->loop.now, "client %u %s %u %s", client->id, outgoing ? "->" : "<-", (unsigned)channel, text);
 }
 
 /* TLS is only a stand-in here, but the client loads whom it trusts; the system's list would take longer than the world. */
@@ -148,7 +148,7 @@ static void make_client(sim_client *client)
         .ca_pem = shape->tls ? trusted() : rh_str(NULL), .idle_time_out_ms = shape->idle_ms, .operation_timeout_ms = shape->operation_ms,
         .links = (uint32_t)(client->producer_count + client->consumer_count) + shape->spare_links, .retry = shape->retry,
         .step_by_step = shape->step_by_step, .max_frame_size = shape->frame_bytes, .session_window = shape->window,
-        .handler = { .on_state = on_state, .on_retry = on_retry, .on_frame = world->trace.out ? on_frame : NULL }, .user = client,
+        .handler = { .on_state = on_state, .on_retry = on_retry, .on_frame = world->trace.out || shape->watched ? on_frame : NULL }, .user = client,
         .log = { on_log, world }),
         &client->client, &error);
     if (status != RH_OK) {

@@ -37,6 +37,7 @@ typedef struct sim_producer {
     bool         was_open;  /* since it was opened the last time */
     bool         leaving;   /* asked to close */
     bool         once;      /* nothing goes out twice */
+    bool         ordered;   /* its events lie in its partition as they were sent */
     uint32_t     sends;     /* without outcome */
     uint32_t     left;      /* sends to come */
     rh_time      due;       /* opening or closing ends by then; 0: neither */
@@ -193,6 +194,11 @@ void sim_client_in_time(sim_client *client, const char *who, uint32_t id, const 
 
 /** A moment after which a client tries what was lost again by itself. */
 rh_time sim_client_soon(const sim_client *client, sim_chance *chance);
+
+/* -- balance.c ------------------------------------------------------------------------------------ */
+
+/** Nothing is under way: whatever two sides count, they count alike, and what was lent is back. */
+void sim_balance_judge(sim_world *world);
 
 /* -- whim.c --------------------------------------------------------------------------------------- */
 
