@@ -89,6 +89,14 @@ static void read_each_way(rh_slice bytes, rh_type is)
     READ(RH_STRING, rh_dec_string)
     READ(RH_SYMBOL, rh_dec_symbol)
 #undef READ
+    rh_dec   items;
+    rh_array array;
+    d = rh_dec_of(bytes), (void)rh_dec_list(&d, &items);
+    if (is == RH_LIST) REQUIRE(d.status == RH_OK && inside(rh_slice_of(items.p, rh_dec_left(&items)), bytes));
+    d = rh_dec_of(bytes), (void)rh_dec_map(&d, &items);
+    REQUIRE(is == RH_MAP || d.status != RH_OK || rh_dec_peek(&(rh_dec){ .p = bytes.p, .end = bytes.p + bytes.n }) == RH_MAP);
+    d = rh_dec_of(bytes), (void)rh_dec_array(&d, &array);
+    REQUIRE(is == RH_ARRAY || d.status != RH_OK || bytes.p[0] >> 4 >= 0xe);
 }
 
 /*
