@@ -96,7 +96,7 @@ static void write_other(struct program *p, uint8_t which)
     case 0:  rh_enc_null(e); note(p, (rh_value){ .type = RH_NULL }); return;
     case 1:  rh_enc_float(e, f); note(p, (rh_value){ .type = RH_FLOAT, .f = f }); return;
     case 2:  rh_enc_double(e, d); note(p, (rh_value){ .type = RH_DOUBLE, .d = d }); return;
-    case 3:  rh_enc_char(e, v % 0xd800); note(p, (rh_value){ .type = RH_CHAR, .character = v % 0xd800 }); return;
+    case 3:  rh_enc_char(e, (uint32_t)(v % 0xd800)); note(p, (rh_value){ .type = RH_CHAR, .character = (uint32_t)(v % 0xd800) }); return;
     case 4:  b = sixteen(p, 16); rh_enc_uuid(e, b.p); note(p, (rh_value){ .type = RH_UUID, .bytes = b }); return;
     case 5:  b = sixteen(p, 4); rh_enc_decimal32(e, b.p); note(p, (rh_value){ .type = RH_DECIMAL32, .bytes = b }); return;
     case 6:  b = sixteen(p, 8); rh_enc_decimal64(e, b.p); note(p, (rh_value){ .type = RH_DECIMAL64, .bytes = b }); return;
