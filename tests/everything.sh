@@ -23,6 +23,7 @@ part install 120 tests/install.sh
 
 echo "every allocation fails in turn"
 part starvation.all 300 "$BUILD/tests/starvation" all
+RH_LOOP=epoll part starvation.epoll 60 "$BUILD/tests/starvation"
 
 echo "epoll instead of the ring"
 units .epoll '^(transport|tls|eventhub)' RH_LOOP=epoll

@@ -173,12 +173,12 @@ Test(name, a_slow_answer_is_waited_for)
     cr_expect_lt(took, RH_MS(2000));
 }
 
-/* How a dial ends that has a fifth of a second. */
+/* How a dial ends that has a tenth of a second. */
 static rh_error end_of(rh_loop_backend backend, const char *name)
 {
     struct wire wire = { .loop = NULL };
     wire_open(&wire, backend, NULL);
-    rh_time deadline = rh_loop_now(wire.loop) + RH_MS(200);
+    rh_time deadline = rh_loop_now(wire.loop) + RH_MS(100);
     wire_dial(&wire, &wire.client, RH_DIAL_OPTS(.host = name, .port = rh_listener_port(wire.listener), .deadline = deadline));
     cr_assert(wire_until(&wire, wire.client.is_down), "%s", name);
     cr_expect_not(wire.client.is_up, "%s", name);

@@ -97,7 +97,7 @@ static void on_down(void *user, rh_pipe *pipe, const rh_error *error)
     end->is_down = true;
     end->error = *error;
     end->pipe = NULL;
-    if (end->out) memset(end->out, 0xee, WIRE_OUT);
+    if (end->out) memset(end->out, 0xee, end->most);
 }
 
 const rh_pipe_handler wire_handler = { .on_up = on_up, .frame_size = frame_size, .input = input, .wants_input = wants_input,
@@ -109,6 +109,7 @@ void wire_say_raw(struct end *end, const void *bytes, size_t n)
     cr_assert_leq(end->said + n, WIRE_OUT, "the test's own output does not fit");
     memcpy(end->out + end->said, bytes, n);
     end->said += n;
+    if (end->said > end->most) end->most = end->said;
 }
 
 void wire_say(struct end *end, const void *body, size_t n)
