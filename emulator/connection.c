@@ -272,6 +272,7 @@ static size_t input_by_frames(rh_emu_connection *connection, const uint8_t *byte
 static size_t within_quota(const rh_emu_connection *connection, rh_iov *iov, size_t count)
 {
     uint64_t left = connection->quota;
+    if (left == UINT64_MAX) return count;
     for (size_t i = 0; i < count; i++) {
         if (iov[i].n < left) {
             left -= iov[i].n;

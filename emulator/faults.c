@@ -172,6 +172,11 @@ rh_emu_verdict rh_emu_faults_judge(const rh_emu_scene *scene)
     return verdict;
 }
 
+bool rh_emu_faults_there_are(const rh_emulator *emulator)
+{
+    return emulator->script || emulator->faults.judge;
+}
+
 bool rh_emu_faults_want_parts(const rh_emulator *emulator)
 {
     for (size_t i = 0; emulator->script && i < emulator->script->count; i++)

@@ -30,6 +30,9 @@ typedef struct rh_emu_verdict {
 
 rh_emu_verdict rh_emu_faults_judge(const rh_emu_scene *scene);
 
+/** Whether anything can go wrong at all: what is asked for each event is spared where not. */
+bool rh_emu_faults_there_are(const rh_emulator *emulator);
+
 /** Whether somebody waits for the middle of deliveries, which costs a look at every frame. */
 bool rh_emu_faults_want_parts(const rh_emulator *emulator);
 

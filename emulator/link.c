@@ -151,15 +151,15 @@ static void on_idle(void *user, rh_time now)
 
 void rh_emu_link_rest(rh_emu_link *link, uint32_t idle_ms)
 {
-    rh_emu_link_stir(link);
     link->idle_ms = idle_ms;
-    link->idle    = (rh_timer){ .fn = on_idle, .user = link };
+    rh_emu_link_stir(link);
+    link->idle = (rh_timer){ .fn = on_idle, .user = link };
     if (idle_ms != UINT32_MAX) watch(link);
 }
 
 void rh_emu_link_stir(rh_emu_link *link)
 {
-    link->active_at = rh_loop_now(link->connection->emulator->loop);
+    if (link->idle_ms != UINT32_MAX) link->active_at = rh_loop_now(link->connection->emulator->loop);
 }
 
 /* -- held back by a fault --------------------------------------------------------------------- */

@@ -226,9 +226,9 @@ static rh_status top_up(const struct sender *sender)
 
 static rh_emu_verdict judge_send(struct sender *sender)
 {
-    rh_emu_link   *link    = &sender->base;
-    rh_emu_address address = { .place = sender->publisher ? RH_EMU_PUBLISHER : sender->partition ? RH_EMU_PARTITION : RH_EMU_HUB };
-    if (link->connection->emulator->script && link->path) address = rh_emu_address_parse(rh_str(link->path));
+    rh_emu_link *link = &sender->base;
+    if (!rh_emu_faults_there_are(link->connection->emulator)) return (rh_emu_verdict){ 0 };
+    rh_emu_address address = rh_emu_address_parse(rh_str(link->path));
     return rh_emu_faults_judge(&(rh_emu_scene){ .moment = RH_EMU_AT_SEND, .connection = link->connection,
                                                 .session = rh_link_session(link->link), .link = link, .address = &address });
 }
