@@ -320,3 +320,44 @@ Test(patience, a_question_refused_for_good_is_told_at_once)
     cr_expect_lt(seconds_since(start), 1);
     cr_expect(world_close(&w));
 }
+
+Test(patience, a_question_asked_while_the_connection_is_away_is_answered_later)
+{
+    answers = 0;
+    OPEN_WORLD();
+    cr_assert(world_is_connected(&w, 5));
+    w.toy.dial_hangs = true;
+    toy_loop_break(&w.toy);
+    toy_loop_pass(&w.toy, 3);
+    rh_client_hub_properties(w.client, 50000, on_answer, NULL);
+    w.toy.dial_hangs = false;
+    toy_loop_pass(&w.toy, 45);
+    cr_expect_eq(answers, 1);
+    cr_expect(world_close(&w));
+}
+
+static unsigned failures;
+
+static void ask_anew(void *user, const rh_hub_properties *properties, const rh_error *why)
+{
+    (void)user, (void)why;
+    if (properties) answers++;
+    else if (failures++ < 1000) rh_client_hub_properties(w.client, 50000, ask_anew, NULL);
+}
+
+Test(patience, a_question_asked_anew_by_who_hears_that_it_failed_does_not_spin)
+{
+    answers = failures = 0;
+    OPEN_WORLD(, .tries = 1);
+    w.service.management_silent = true;
+    rh_client_hub_properties(w.client, 5000, ask_anew, NULL);
+    toy_loop_pass(&w.toy, 2);
+    toy_loop_break(&w.toy);
+    toy_loop_pass(&w.toy, 1);
+    w.service.management_silent = false;
+    toy_loop_pass(&w.toy, 30);
+    cr_expect_eq(answers, 1);
+    cr_expect_geq(failures, 1);
+    cr_expect_lt(failures, 5);
+    cr_expect(world_close(&w));
+}

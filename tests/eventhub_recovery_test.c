@@ -642,46 +642,6 @@ Test(recovery, losses_that_lie_far_apart_are_not_counted_together)
     close_world();
 }
 
-/* -- questions -------------------------------------------------------------------------------------- */
-
-static unsigned answers, answers_good;
-
-static void on_answer(void *user, const rh_hub_properties *properties, const rh_error *error)
-{
-    (void)user, (void)error;
-    answers++;
-    if (properties) answers_good++;
-    else if (answers < 1000) rh_client_hub_properties(t.client, 0, on_answer, NULL);
-}
-
-Test(recovery, a_question_asked_anew_when_it_is_lost_waits_for_the_next_connection)
-{
-    answers = answers_good = 0;
-    open_world(NULL, NULL, 0);
-    cr_assert_eq(rh_client_connect_wait(t.client, 0, NULL), RH_OK);
-    rh_client_hub_properties(t.client, 0, on_answer, NULL);
-    toy_loop_break(&t.world.toy);
-    toy_loop_pass(&t.world.toy, 30);
-    cr_expect_eq(answers_good, 1);
-    cr_expect_lt(answers, 5);
-    close_world();
-}
-
-Test(recovery, a_question_asked_while_all_is_away_is_answered_later)
-{
-    answers = answers_good = 0;
-    open_world(NULL, NULL, 0);
-    cr_assert_eq(rh_client_connect_wait(t.client, 0, NULL), RH_OK);
-    lose_for_long();
-    toy_loop_pass(&t.world.toy, 3);
-    rh_client_hub_properties(t.client, 50000, on_answer, NULL);
-    t.world.toy.dial_hangs = false;
-    toy_loop_pass(&t.world.toy, 45);
-    cr_expect_eq(answers_good, 1);
-    cr_expect_eq(answers, 1);
-    close_world();
-}
-
 /* -- reading without on_event ------------------------------------------------------------------------- */
 
 static void fill_hub(unsigned count)
