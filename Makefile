@@ -39,14 +39,14 @@ HEADERS  = $(foreach h,$(PUBLIC),$(BUILD)/include/ringhub/$(notdir $h))
 TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))
 PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
-TARGETS  = $(filter-out replay,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
+TARGETS  = $(filter-out replay storm,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
 REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
 KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 
 STATIC = $(BUILD)/libringhub.a
 SHARED = $(BUILD)/libringhub.so.$(VERSION)
 
-.PHONY: all build help run check test sim long soak canaries determinism sanitize sanitize-threads sanitize-memory valgrind counted instructions record-sessions fuzz fuzz-seeds lint install clean
+.PHONY: all build help run check test sim long soak canaries determinism sanitize sanitize-threads sanitize-memory valgrind counted instructions record-sessions fuzz fuzz-storm fuzz-canaries fuzz-seeds lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -68,7 +68,7 @@ help:
 	@echo "make valgrind   unit tests of codec/ and proto/, fuzz inputs and worlds under valgrind (SEEDS=20)"
 	@echo "make coverage   every line of codec/ and proto/ is reached by unit tests and corpora together"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
-	@echo "make fuzz-X     canaries: every planted bug is found; seeds: those of the tables, written again"
+	@echo "make fuzz-X     storm: unguided and quicker; canaries: every planted bug is found; seeds: those of the tables, written again"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench      every bench beside floors and rivals, and the goal table: 10 minutes (FULL=1: all sizes, much longer)"
@@ -287,6 +287,16 @@ $(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h fuzz/k
 fuzz: packages-fuzz
 	@$(MAKE) --no-print-directory -s $(TARGET:%=$(BUILD)/fuzz/%)
 	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/campaign.sh $(TARGET)
+
+# Several times as many executions a second, with nobody looking where they lead.
+STORM = -O2 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+$(TARGETS:%=$(BUILD)/storm/%) &: $(TARGETS:%=$(BUILD)/fuzz/%) fuzz/storm.c
+	@echo "  storm $(TARGETS)"
+	$(Q)CC=clang CFLAGS='$(STORM)' LIB_FUZZING_ENGINE=fuzz/storm.c OUT=$(BUILD)/storm fuzz/build.sh $(TARGETS)
+
+fuzz-storm: packages-fuzz
+	@$(MAKE) --no-print-directory -s $(TARGET:%=$(BUILD)/storm/%)
+	@BUILD=$(BUILD) TIME=$(TIME) JOBS=$(JOBS) fuzz/storm.sh $(TARGET)
 
 # Planted bugs, each found from the shipped corpus: proof that the targets notice.
 fuzz-canaries: packages-fuzz

@@ -20,7 +20,7 @@ if [ -z "${LIB_FUZZING_ENGINE:-}" ]; then
 fi
 : "${CC:=cc}"
 : "${CFLAGS:=-O1 -g}"
-case $LIB_FUZZING_ENGINE in *.c) CXX=$CC CXXFLAGS=$CFLAGS ;; esac
+case $LIB_FUZZING_ENGINE in *.c) CXX=$CC CXXFLAGS="$CFLAGS -I." ;; esac
 
 # What targets are made of: the pure layers, two readers of text from the others, and what targets share. In the
 # library every edge of the control flow is counted, where the compiler can: fuzz/kit/steps.h.
@@ -30,7 +30,7 @@ sources="$library $(echo fuzz/kit/*.c)"
 takes() { $CC $CFLAGS "$1" -Werror -fsyntax-only -xc /dev/null 2>/dev/null && echo "$1"; }
 COUNT=$(takes -fsanitize-coverage=trace-pc || true)
 BLIND=$(takes -fno-sanitize-coverage=edge,indirect-calls,inline-8bit-counters,pc-table,stack-depth,trace-cmp || true)
-targets=${*:-$(ls fuzz/*.c | grep -v /replay.c | xargs -n1 basename -s .c)}
+targets=${*:-$(ls fuzz/*.c | grep -vE "/(replay|storm).c" | xargs -n1 basename -s .c)}
 
 mkdir -p "$OUT" "$WORK"
 export CC CFLAGS COUNT BLIND WORK

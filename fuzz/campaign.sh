@@ -6,6 +6,7 @@ set -u
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 : "${BUILD:=build}" "${TIME:=60}" "${JOBS:=1}" "${LENGTH:=1024}" "${TALLY:=$BUILD/tally.tsv}"
+. fuzz/tally.sh
 jobs=()
 trap 'kill "${jobs[@]}" 2>/dev/null; printf "\n"; exit 130' INT TERM
 found_in_all=0 runs_in_all=0 began=$SECONDS
@@ -22,10 +23,6 @@ best_of() { # word logs ...: cov: and ft: of the last lines that tell them
     shift
     cat "$@" | awk -v word="$word" '{ for (i = 1; i < NF; i++) if ($i == word && $(i + 1) > n) n = $(i + 1) } END { print n + 0 }'
 }
-grouped() { # 1234567 -> 1,234,567
-    sed -E ':a; s/([0-9])([0-9]{3})(,|$)/\1,\2\3/; ta' <<<"$1"
-}
-clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 # What was found, and where: of a stack the lines in our own folders.
 tell_of() { # logs ...
@@ -45,22 +42,6 @@ progress() { # target seconds logs ...
         END { printf "%-*s %13d %9d %9d %9d %9d", wide, target, runs, speed, cov, ft, corp }')
     if [ -t 1 ]; then printf '\r%s  %s of %s ' "$line" "$(clock "$seconds")" "$(clock "$TIME")"; else printf '%s  %s of %s\n' "$line" "$(clock "$seconds")" "$(clock "$TIME")"; fi
 }
-
-# The tally begins anew when the library does.
-print_of_library() { cat codec/*.[ch] proto/*.[ch] proto/*.def | sha256sum | cut -c1-16; }
-count_up() { # target executions seconds findings
-    local print
-    print=$(print_of_library)
-    (
-        flock 9
-        [ "$(sed -n 's/^# library //p' "$TALLY" 2>/dev/null)" = "$print" ] ||
-            printf '# library %s\n# commit %s\ntarget\texecutions\tseconds\tfindings\n' "$print" "$(git log -1 --format=%h -- codec proto 2>/dev/null || echo unknown)" >"$TALLY"
-        awk -F'\t' -v OFS='\t' -v target="$1" -v runs="$2" -v seconds="$3" -v found="$4" '
-            $1 == target { $2 += runs; $3 += seconds; $4 += found; known = 1 } { print }
-            END { if (!known) print target, runs, seconds, found }' "$TALLY" >"$TALLY.new" && mv "$TALLY.new" "$TALLY"
-    ) 9>"$TALLY.lock"
-}
-tallied() { awk -F'\t' -v target="$1" '$1 == target { print $2 }' "$TALLY"; }
 
 fuzz_one() { # target
     local target=$1 job logs=() corpus=$BUILD/corpus/$1 findings=$BUILD/findings/$1 before start=$SECONDS
@@ -92,7 +73,7 @@ printf '%d target%s, %s each in %d process%s\n' $# "$([ $# = 1 ] || echo s)" "$(
 printf '%-*s %13s %9s %9s %9s %9s %9s %15s\n' $wide target executions exec/s edges features "new units" findings "since change"
 for target in "$@"; do fuzz_one "$target"; done
 echo
-echo "$(grouped $runs_in_all) executions in $(clock $((SECONDS - began))); $(grouped "$(awk -F'\t' '$2 + 0 > 0 { n += $2 } END { print n + 0 }' "$TALLY")") since codec/ and proto/ last changed ($(sed -n 's/^# commit //p' "$TALLY")), in $TALLY"
+tell_all $runs_in_all $((SECONDS - began))
 if [ $found_in_all = 0 ]; then echo "nothing was found; logs and new inputs are in $BUILD/fuzz and $BUILD/corpus"
 else echo "$found_in_all found: $BUILD/findings/TARGET/; look at one with $BUILD/replay/TARGET FILE (make $BUILD/replay/TARGET)"; fi
 [ $found_in_all = 0 ]
