@@ -52,12 +52,14 @@ typedef enum rh_emulator_fault {
     RH_EMULATOR_REFUSE, /* with the condition that was given */
     RH_EMULATOR_IGNORE, /* neither done nor answered */
     RH_EMULATOR_FORGET, /* done, and the answer is lost; for an attach the same as IGNORE */
+    RH_EMULATOR_LATE,   /* done, and answered late_ms later; an attach is answered at once */
 } rh_emulator_fault;
 
 /** Called on the emulator's loop. Nothing of the emulator may be called inside. */
 typedef struct rh_emulator_faults {
     rh_emulator_fault (*judge)(void *user, rh_emulator_moment moment, const char **condition); /* NULL: nothing ever goes wrong */
     void *user;
+    uint32_t late_ms;
 } rh_emulator_faults;
 
 /** What a fault script did so far, a row for each line and condition. */

@@ -160,6 +160,9 @@ static rh_emu_verdict ask_judge(rh_emulator *emulator, const rh_emu_scene *scene
     default: return verdict;
     }
     verdict.fault = emulator->faults.judge(emulator->faults.user, moment, &verdict.condition);
+    if (verdict.fault != RH_EMULATOR_LATE) return verdict;
+    verdict.fault = RH_EMULATOR_NO_FAULT;
+    verdict.delay = RH_MS(emulator->faults.late_ms);
     return verdict;
 }
 
@@ -168,7 +171,7 @@ rh_emu_verdict rh_emu_faults_judge(const rh_emu_scene *scene)
     rh_emulator   *emulator = scene->connection->emulator;
     rh_emu_verdict verdict  = { 0 };
     if (emulator->faults.judge) verdict = ask_judge(emulator, scene);
-    if (verdict.fault == RH_EMULATOR_NO_FAULT && emulator->script) verdict = ask_script(emulator, scene);
+    if (verdict.fault == RH_EMULATOR_NO_FAULT && !verdict.delay && emulator->script) verdict = ask_script(emulator, scene);
     return verdict;
 }
 

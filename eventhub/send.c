@@ -35,9 +35,16 @@ static void append(rh_producer *producer, rh_send *send)
     producer->idle = false;
 }
 
+/* Behind one that goes out again there may be some that still fly. */
+static void pass_by(rh_producer *producer)
+{
+    do producer->next_to_go = producer->next_to_go->next;
+    while (producer->next_to_go && producer->next_to_go->state != RH_SEND_WAITING);
+}
+
 static void unlink_send(rh_producer *producer, rh_send *send)
 {
-    if (send == producer->next_to_go) producer->next_to_go = send->next;
+    if (send == producer->next_to_go) pass_by(producer);
     if (send->prev) send->prev->next = send->next;
     else producer->first = send->next;
     if (send->next) send->next->prev = send->prev;
@@ -283,8 +290,7 @@ void rh_sends_go(rh_producer *producer)
             break;
         }
         if (status == RH_E_STATE) break; /* on its way down: on_down ends what waits */
-        do producer->next_to_go = producer->next_to_go->next; /* behind one that goes out again there may be some that still fly */
-        while (producer->next_to_go && producer->next_to_go->state != RH_SEND_WAITING);
+        pass_by(producer);
         any = true;
         if (status == RH_OK) continue;
         send->state = RH_SEND_REFUSED;

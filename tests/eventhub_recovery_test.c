@@ -201,6 +201,24 @@ Test(recovery, a_busy_service_gets_the_event_again_no_sooner_than_it_asked_for)
     close_world();
 }
 
+/* The first waits for a busy service, the second for its answer; the machine sleeps past the time of the first. */
+Test(recovery, what_still_flies_is_not_sent_again_when_the_one_before_it_runs_out_of_time)
+{
+    open_world(NULL, (struct wrong[]){ { RH_EMULATOR_SEND, RH_EMULATOR_REFUSE, "com.microsoft:server-busy" }, { RH_EMULATOR_SEND, RH_EMULATOR_IGNORE, NULL } }, 2);
+    cr_assert_eq(rh_producer_open_wait(t.client, RH_PRODUCER_OPTS(.partition = "0", .in_flight = 2, .handler = { .on_sent = on_sent }), &t.producer, 0, NULL), RH_OK);
+    rh_event_data event = { .body = rh_str("a") };
+    cr_assert_eq(rh_producer_send_event(t.producer, &event, rh_time_after(t.world.toy.now, RH_SECONDS(6)), NULL), RH_OK);
+    send_one();
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect_eq(t.sents, 0);
+    t.world.toy.now += RH_SECONDS(8);
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect_eq(t.sents, 1);
+    cr_expect_eq(t.sent.status, RH_E_TIMEOUT);
+    cr_expect_eq(stored(), 0, "the second has had its turn");
+    close_world();
+}
+
 Test(recovery, a_consumer_reads_on_behind_the_last_event_it_was_given)
 {
     open_world(NULL, NULL, 0);

@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 /* Its answers may be lost for as long as the link lives. */
-#define MUTE_SERVICE (1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET)
+#define MUTE_SERVICE (1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET | 1u << SIM_FAULT_LATE)
 
 static const rh_emu_connection *service_of(const sim_world *world, const rh_client *client)
 {
@@ -39,10 +39,17 @@ static void agree(sim_world *world, const rh_attachment *a, const char *what, ui
     if (ours != theirs) sim_model_wrong(&world->model, "at rest %s of %s is %u here and %u there", what, rh_attachment_audience(a), ours, theirs);
 }
 
+/* The service may just now have ended it: for idleness, or with its token. */
+static bool comes_and_goes(const sim_shape *shape)
+{
+    return shape->token_life || shape->service.sender_idle_ms || shape->service.reader_idle_ms;
+}
+
 static void judge_link(sim_world *world, const rh_attachment *a, const rh_emu_connection *service)
 {
     const struct link *ours = slot_of(a->link), *theirs = ours ? other_end(service, a->link) : NULL;
-    if (!ours || !theirs) return; /* it is just going */
+    if (!theirs && !comes_and_goes(&world->shape)) sim_model_wrong(&world->model, "%s is open here, and the service knows nothing of it", rh_attachment_audience(a));
+    if (!theirs) return;
     const struct link *receiver = ours->receiver ? ours : theirs, *sender = ours->receiver ? theirs : ours;
     agree(world, a, "the delivery count", ours->delivery_count, theirs->delivery_count);
     agree(world, a, "the credit", receiver->limit - receiver->delivery_count, sender->credit);

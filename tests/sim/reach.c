@@ -22,6 +22,7 @@ static const struct {
     { SIM_FAULT_REFUSE, BEFORE_OPEN | P(OPEN), "the service is not asked for anything yet" },
     { SIM_FAULT_IGNORE, BEFORE_OPEN | P(OPEN), "the service is not asked for anything yet" },
     { SIM_FAULT_FORGET, BEFORE_OPEN | P(OPEN), "the service is not asked for anything yet" },
+    { SIM_FAULT_LATE, BEFORE_OPEN | P(OPEN), "the service is not asked for anything yet" },
     { SIM_FAULT_EXPIRE, BEFORE_OPEN | P(OPEN), "the service has no token yet" },
     { SIM_FAULT_ECHO, BEFORE_OPEN | P(OPEN), "the service has not told any outcome yet" },
 };

@@ -3,6 +3,9 @@
 /* What every line and its windows carry: a world that cannot catch up in its calm proves nothing. */
 #define RATE_LEAST 200000
 
+/* A client has five links at most, $cbs and $management, and what is ending may be there beside what replaces it. */
+#define SESSIONS_LEAST 12
+
 /* Events of any size that every reader is given in a second. */
 #define PACE_LEAST 100
 
@@ -73,6 +76,7 @@ static void draw_service(sim_shape *s, sim_chance *c)
         .reader_idle_ms   = sim_once_in(c, 2) ? 0 : scale(c, 5000, 600000),
         .throughput_units = sim_once_in(c, 8) ? scale(c, 1, 4) : 0,
         .max_message_bytes = sim_once_in(c, 4) ? scale(c, 70000, 1024 * 1024) : 0,
+        .sessions         = sim_once_in(c, 4) ? scale(c, SESSIONS_LEAST, 64) : 0,
         .first_id         = sim_once_in(c, 2) ? 0 : UINT32_MAX - (uint32_t)sim_below(c, 1000),
     };
     s->service.window = draw_window(c, s->trip_most, s->service.max_frame_bytes);

@@ -35,6 +35,9 @@ void sim_swarm_struck(sim_swarm *swarm, sim_occasion at)
     if (swarm->struck) sim_occasions_add(swarm->struck, at);
 }
 
+/* Some phases are short: in some worlds one of them is watched for. */
+#define FOCUS_ODDS 2
+
 /* -- striking ------------------------------------------------------------------------------------ */
 
 static void note(sim_swarm *swarm, sim_fault fault, sim_phase phase)
@@ -54,7 +57,7 @@ static void hit(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
 }
 
 /* Those that come when somebody asks, not by themselves. */
-#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET | 1u << SIM_FAULT_TOKEN)
+#define ON_DEMAND (1u << SIM_FAULT_FAIL | 1u << SIM_FAULT_REFUSE | 1u << SIM_FAULT_IGNORE | 1u << SIM_FAULT_FORGET | 1u << SIM_FAULT_LATE | 1u << SIM_FAULT_TOKEN)
 
 static sim_fault choose(sim_swarm *swarm)
 {
@@ -131,7 +134,7 @@ static void on_phase(void *user, sim_wire *wire, sim_phase phase)
     sim_tell(swarm->loop->trace, swarm->loop->now, "wire %u reaches %s", wire->id, sim_phase_name[phase]);
     if (phase == SIM_CONNECT) configure(swarm, wire);
     begin(swarm, sim_occasion_of('w', wire->id, wire->phases));
-    if (swarm->calm || !sim_once_in(&swarm->chance, swarm->phase_odds)) return;
+    if (swarm->calm || !sim_once_in(&swarm->chance, phase == swarm->focus ? FOCUS_ODDS : swarm->phase_odds)) return;
     sim_fault fault = choose(swarm);
     if (fault == SIM_FAULT_KINDS) return;
     strike_later(swarm, wire, fault, sim_below(&swarm->chance, 3 * swarm->latency_most));
@@ -149,6 +152,7 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
 {
     static const struct { sim_fault fault; rh_emulator_fault does; } kinds[] = {
         { SIM_FAULT_REFUSE, RH_EMULATOR_REFUSE }, { SIM_FAULT_IGNORE, RH_EMULATOR_IGNORE }, { SIM_FAULT_FORGET, RH_EMULATOR_FORGET },
+        { SIM_FAULT_LATE, RH_EMULATOR_LATE },
     };
     sim_swarm *swarm = user;
     begin(swarm, sim_occasion_of('r', swarm->requests++, 0));
@@ -156,11 +160,14 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
         *words = "com.microsoft:server-busy";
         return RH_EMULATOR_REFUSE;
     }
-    size_t i = sim_below(&swarm->chance, sizeof kinds / sizeof *kinds);
-    if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
+    sim_phase phase = asking(swarm, moment);
+    size_t    i     = sim_below(&swarm->chance, sizeof kinds / sizeof *kinds);
+    if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, phase == swarm->focus ? FOCUS_ODDS : swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
     if (!sim_swarm_allows(swarm, swarm->at)) return RH_EMULATOR_NO_FAULT;
-    *words = sim_swarm_condition(swarm);
-    note(swarm, kinds[i].fault, asking(swarm, moment));
+    if (kinds[i].fault == SIM_FAULT_LATE && moment == RH_EMULATOR_ATTACH) return RH_EMULATOR_NO_FAULT;
+    *words                          = sim_swarm_condition(swarm);
+    swarm->emulator->faults.late_ms = (uint32_t)sim_scale(&swarm->chance, 1, 20000);
+    note(swarm, kinds[i].fault, phase);
     return kinds[i].does;
 }
 
@@ -183,7 +190,7 @@ sim_token_fault sim_swarm_token(sim_swarm *swarm, sim_occasion at, sim_phase pha
     begin(swarm, at);
     *wait = 0;
     bool enabled = swarm->enabled & 1u << SIM_FAULT_TOKEN;
-    if (!enabled || !sim_once_in(&swarm->chance, 4) || !sim_swarm_allows(swarm, swarm->at)) return SIM_TOKEN_GOOD;
+    if (!enabled || !sim_once_in(&swarm->chance, phase == swarm->focus ? FOCUS_ODDS : 4) || !sim_swarm_allows(swarm, swarm->at)) return SIM_TOKEN_GOOD;
     sim_token_fault fault = (sim_token_fault)sim_between(&swarm->chance, SIM_TOKEN_GOOD + 1, SIM_TOKEN_FAULTS - 1);
     *wait                 = sim_scale(&swarm->chance, RH_MS(1), RH_SECONDS(30));
     note(swarm, SIM_FAULT_TOKEN, phase);
@@ -217,6 +224,7 @@ void sim_swarm_init(sim_swarm *swarm, sim_loop *loop, uint32_t allowed)
     *c                    = sim_loop_chance(loop, 2);
     swarm->enabled        = (uint32_t)sim_below(c, 1u << SIM_FAULT_KINDS) & allowed;
     swarm->phase_odds     = sim_scale(c, 4, 200);
+    swarm->focus          = sim_once_in(c, 2) ? SIM_PHASES : (sim_phase)sim_below(c, SIM_PHASES);
     swarm->answer_odds    = sim_scale(c, 4, 500);
     swarm->pause_most     = sim_scale(c, RH_SECONDS(5), RH_SECONDS(120));
     swarm->latency_least  = sim_scale(c, RH_US(10), RH_MS(50));

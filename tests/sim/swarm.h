@@ -24,6 +24,7 @@
     X(REFUSE, "refuse")       /* the service says no to a token, a link, an event */     \
     X(IGNORE, "ignore")       /* the service does nothing and says nothing */            \
     X(FORGET, "forget")       /* the service does it, and its answer is lost */          \
+    X(LATE, "late")           /* the service does it, and answers late */                \
     X(THROTTLE, "throttle")   /* the service is busy for a while */                      \
     X(WITHHOLD, "withhold")   /* the service gives no credit for a while */              \
     X(EXPIRE, "expire")       /* tokens end, and links with them */                      \
@@ -66,6 +67,7 @@ typedef struct sim_swarm {
     uint64_t     strikes;    /* occasions that came true */
     sim_occasions *struck;   /* every occasion that came true is added; may be NULL */
     uint32_t     enabled;    /* bits of sim_fault */
+    sim_phase    focus;      /* it is met more often than others; SIM_PHASES: none is */
     uint64_t     phase_odds; /* one phase in so many is met by a fault */
     uint64_t     answer_odds; /* one request to the service in so many ends badly */
     rh_time      pause_most; /* between faults that come by themselves */

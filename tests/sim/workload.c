@@ -90,6 +90,13 @@ static void on_state(void *user, rh_client *rh, rh_client_state state, const rh_
     sim_client_rash(user);
 }
 
+/* The service minds the rules: what a client takes for a breach is one of the network's, or a mistake of the client's. */
+static void judge_peer(sim_world *world, const rh_error *error)
+{
+    bool breach = error->status >= 300 && error->status < 400 && error->status != RH_E_PEER_SILENT;
+    if (breach && !world->loop.garbage) sim_model_wrong(&world->model, "a client blames the service: %s %s", rh_status_name(error->status), error->description);
+}
+
 /* Who hears of a loss may well lose patience. */
 static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
 {
@@ -97,6 +104,7 @@ static void on_retry(void *user, rh_client *rh, const rh_retry *retry)
     sim_world  *world  = client->world;
     (void)rh;
     look_for_canary(world, retry->error->description);
+    judge_peer(world, retry->error);
     if (client->credential) sim_credential_judge(client->credential, retry->what, retry->error);
     if (retry->error->error_class == RH_CLASS_STOLEN) sim_model_wrong(&world->model, "client %u tries again what was stolen: %s", client->id, retry->what);
     sim_tell(&world->trace, world->loop.now, "client %u tries %s again, %u", client->id, retry->what, (unsigned)retry->tries);
