@@ -77,6 +77,12 @@ static void judge_consumer(sim_world *world, const sim_consumer *c)
         sim_model_wrong(&world->model, "at rest consumer %u says that %u events are held, and %u are", c->id, rh_consumer_held(c->consumer), kept);
 }
 
+/* What came back only now has its first credit under way. */
+static bool has_settled(const sim_world *world, const rh_attachment *a)
+{
+    return a->state == RH_ATTACHMENT_UP && world->loop.now >= a->since + 2 * world->shape.trip_most + RH_MS(100);
+}
+
 void sim_balance_judge(sim_world *world)
 {
     for (size_t i = 0; i < world->client_count; i++) {
@@ -84,7 +90,7 @@ void sim_balance_judge(sim_world *world)
         if (!client->client || client->lost || client->leaving) continue;
         const rh_emu_connection *service = service_of(world, client->client);
         for (const rh_attachment *a = client->client->attachments; service && a; a = a->next)
-            if (a->state == RH_ATTACHMENT_UP) judge_link(world, a, service);
+            if (has_settled(world, a)) judge_link(world, a, service);
         for (size_t k = 0; k < client->producer_count; k++) judge_producer(world, &client->producers[k]);
         for (size_t k = 0; k < client->consumer_count; k++) judge_consumer(world, &client->consumers[k]);
     }
