@@ -1,6 +1,6 @@
 # What each job needs of Debian 12. `make packages-X` installs only what is missing, with sudo when not root.
 PACKAGES_build    = gcc libc6-dev pkg-config liburing-dev libssl-dev libxxhash-dev libc-ares-dev libjansson-dev
-PACKAGES_test     = $(PACKAGES_build) g++ binutils openssl libcriterion-dev libqpid-proton11-dev libxml2-dev amqp-specs util-linux procps valgrind jq $(NPM)
+PACKAGES_test     = $(PACKAGES_build) g++ binutils openssl libcriterion-dev libqpid-proton11-dev libxml2-dev amqp-specs util-linux procps patch valgrind jq $(NPM)
 PACKAGES_fuzz     = $(PACKAGES_build) clang libclang-rt-14-dev llvm
 PACKAGES_sanitize = $(PACKAGES_test)
 PACKAGES_lint     = $(PACKAGES_test) clang

@@ -42,3 +42,5 @@ part plain_user 300 tests/plain_user.sh
 
 echo "simulated worlds, by two compilers"
 part determinism 600 env SEEDS=100 tests/sim/determinism.sh
+echo "bugs planted into them"
+part canaries 900 tests/sim/canaries.sh

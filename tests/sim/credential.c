@@ -27,8 +27,10 @@ typedef struct audience {
     uint32_t         asked;    /* since the last token that held */
     rh_time          asked_at;
     rh_time          life;     /* of the last token */
-    rh_time          slept;    /* the machine had, by then */
+    rh_time          ends;     /* it does, then; 0: there was none */
+    rh_time          slept;    /* the machine had, when it was asked for the last time */
     bool             given;    /* to the last request: what is awaited now is the answer of $cbs */
+    rh_time          idle;     /* so long before the token ended no other was asked for, though there was reason; 0: it was */
     char             name[];
 } audience;
 
@@ -76,6 +78,7 @@ static void give(const ticket *t)
     rh_status   status = rh_sas_sign(token, sizeof token, &n, rh_str(t->audience->name), rh_str("rule"), rh_str(key), expiry);
     t->audience->given = true;
     t->audience->life  = t->life;
+    t->audience->ends  = world->loop.now + (t->fault == SIM_TOKEN_OUTDATED ? 0 : t->life);
     if (status == RH_OK) rh_token_answer(t->request, rh_slice_of(token, n), RH_TOKEN_SAS, (expiry + world->shape.skew_s) * 1000);
     else rh_token_fail(t->request, true, "the simulated credential cannot sign");
 }
@@ -88,6 +91,39 @@ static void on_due(void *user, rh_time now)
     if (t.fault == SIM_TOKEN_FAILS) rh_token_fail(t.request, true, "the simulated credential has no token");
     else if (t.fault == SIM_TOKEN_DENIED) rh_token_fail(t.request, false, "the simulated credential says no");
     else give(&t);
+}
+
+/* -- whether it is asked in time ------------------------------------------------------------------- */
+
+static bool is_asked(const sim_credential *k, const audience *a)
+{
+    for (const ticket *t = k->tickets; t; t = t->next)
+        if (t->audience == a) return true;
+    return false;
+}
+
+/* How long nobody had asked for another when the token ended; 0: no longer than there was reason to wait. */
+static rh_time idle_before_end(const sim_credential *k, const audience *a)
+{
+    if (is_asked(k, a) || a->slept != k->world->loop.slept || a->ends < a->asked_at) return 0;
+    if (a->ends > k->world->loop.now) return 0; /* another was given: it is for $cbs to take it */
+    rh_time again   = RH_SECONDS(a->asked > 5 ? AGAIN_MOST : 1u << a->asked);
+    rh_time patient = SLACK + again + (a->given ? RH_MS(k->world->shape.operation_ms) : 0);
+    rh_time since   = a->ends - a->asked_at;
+    return since > patient ? since : 0;
+}
+
+/* What is asked for because the old one has ended says nothing about the time before. */
+static void note_request(const sim_credential *k, audience *a, rh_time now)
+{
+    bool late = a->ends && now >= a->ends;
+    if (!late) a->idle = 0;
+    else if (a->idle == 0) a->idle = idle_before_end(k, a);
+    if (a->given && now - a->asked_at >= a->life / 2) a->asked = 0; /* the service took it, or would have said so before */
+    a->given    = false;
+    a->asked++;
+    a->asked_at = now;
+    a->slept    = k->world->loop.slept;
 }
 
 /* -- asking ---------------------------------------------------------------------------------------- */
@@ -125,13 +161,9 @@ static void on_request(void *user, const char *name, rh_token_request *request)
     audience       *a   = audience_of(k, name);
     rh_time         now = k->world->loop.now;
     ticket         *t   = calloc(1, sizeof *t);
+    note_request(k, a, now);
     *t                  = (ticket){ .next = k->tickets, .credential = k, .request = request, .timer = { .fn = on_due, .user = t }, .audience = a };
     k->tickets          = t;
-    if (a->given && now - a->asked_at >= a->life / 2) a->asked = 0; /* the service took it, or would have said so before */
-    a->given    = false;
-    a->asked++;
-    a->asked_at = now;
-    a->slept    = k->world->loop.slept;
     rh_timer_set(sim_world_loop(k->world), &t->timer, now + decide(k, t));
 }
 
@@ -156,25 +188,15 @@ void sim_credentials_calm(sim_world *world)
 
 /* -- judging --------------------------------------------------------------------------------------- */
 
-static bool is_asked(const sim_credential *k, const audience *a)
-{
-    for (const ticket *t = k->tickets; t; t = t->next)
-        if (t->audience == a) return true;
-    return false;
-}
-
 void sim_credential_judge(sim_credential *k, const char *name, const rh_error *error)
 {
     const sim_world *world = k->world;
     if (error->status != RH_E_UNAUTHORIZED || !strstr(error->description, "ExpiredToken: the token that covered")) return;
     if (world->shape.skew_s > 0 || world->swarm.enabled & 1u << SIM_FAULT_EXPIRE) return; /* it cannot know */
-    audience *a = audience_of(k, name);
-    if (is_asked(k, a) || a->slept != world->loop.slept) return;
-    rh_time again   = RH_SECONDS(a->asked > 5 ? AGAIN_MOST : 1u << a->asked);
-    rh_time patient = SLACK + again + (a->given ? RH_MS(world->shape.operation_ms) : 0);
-    rh_time since   = world->loop.now - a->asked_at;
-    if (since > patient)
-        sim_model_wrong(&k->world->model, "client %u: the token for %s ended, and for %.3f s no other was asked for", k->id, name, (double)since / 1e9);
+    const audience *a    = audience_of(k, name);
+    rh_time         idle = a->idle ? a->idle : idle_before_end(k, a);
+    if (idle)
+        sim_model_wrong(&k->world->model, "client %u: the token for %s ended, and for %.3f s no other was asked for", k->id, name, (double)idle / 1e9);
 }
 
 /* -- making ---------------------------------------------------------------------------------------- */

@@ -191,7 +191,8 @@ sim_token_fault sim_swarm_token(sim_swarm *swarm, sim_occasion at, sim_phase pha
     *wait = 0;
     bool enabled = swarm->enabled & 1u << SIM_FAULT_TOKEN;
     if (!enabled || !sim_once_in(&swarm->chance, phase == swarm->focus ? FOCUS_ODDS : 4) || !sim_swarm_allows(swarm, swarm->at)) return SIM_TOKEN_GOOD;
-    sim_token_fault fault = (sim_token_fault)sim_between(&swarm->chance, SIM_TOKEN_GOOD + 1, SIM_TOKEN_FAULTS - 1);
+    sim_token_fault fault = SIM_TOKEN_FAILS; /* the one that must pass: as often as all others */
+    if (sim_once_in(&swarm->chance, 2)) fault = (sim_token_fault)sim_between(&swarm->chance, SIM_TOKEN_GOOD + 1, SIM_TOKEN_FAULTS - 1);
     *wait                 = sim_scale(&swarm->chance, RH_MS(1), RH_SECONDS(30));
     note(swarm, SIM_FAULT_TOKEN, phase);
     return fault;
