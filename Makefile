@@ -226,7 +226,7 @@ record-sessions: packages-bench
 	@BUILD=$(BUILD) tests/interop/record_sessions.sh
 
 # Six bugs, planted into copies of the tree, that the simulated worlds must find.
-canaries: packages-build
+canaries: packages-test
 	@BUILD=$(BUILD) tests/sim/canaries.sh
 
 # The same worlds by two compilers at two levels, twice: the same stories.
@@ -280,7 +280,7 @@ JOBS   ?= 1
 TARGET ?= $(TARGETS)
 
 # All in one go, for the layers are compiled once for all.
-$(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h fuzz/kit/*.[ch] codec/*.[ch] proto/*.[ch] proto/*.def) fuzz/build.sh fuzz/dictionary.sh eventhub/connection_string.c emulator/filter.c
+$(TARGETS:%=$(BUILD)/fuzz/%) &: $(TARGETS:%=fuzz/%.c) $(wildcard fuzz/*.h fuzz/kit/*.[ch] codec/*.[ch] proto/*.[ch] proto/*.def) fuzz/build.sh fuzz/dictionary.sh $(wildcard transport/*.[ch] eventhub/*.[ch] emulator/*.[ch] tests/sim/*.[ch])
 	@echo "  fuzz $(TARGETS)"
 	$(Q)OUT=$(BUILD)/fuzz fuzz/build.sh $(TARGETS)
 
@@ -307,6 +307,12 @@ $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+# A simulated world is made of more than the others.
+$(BUILD)/replay/schedule: $(BUILD)/fuzz/schedule.o $(BUILD)/fuzz/replay.o $(filter-out %/rh_sim.o %/tally.o %/reach.o %/shrink.o %/apart.o,$(SIM)) $(STATIC)
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
 
 # The seeds that come of tables, written again; those of other inputs were written by hand.
 $(BUILD)/make-seeds: $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/seeds/*.c)) $(STATIC)
