@@ -130,7 +130,7 @@ Test(network, plain_toward_a_tls_port_fails_typed)
                    rh_emulator_tls_port(emulator));
     begin(RH_CLIENT_OPTS(.connection_string = text));
     rh_error  error;
-    rh_status status = rh_client_connect_wait(client, 10000, &error);
+    rh_status status = rh_client_connect_wait(client, 500, &error);
     cr_expect(status == RH_E_HEADER || status == RH_E_CONNECTION_LOST, "%s: %s", rh_status_name(status), error.description);
     end();
 }

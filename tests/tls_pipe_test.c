@@ -524,6 +524,7 @@ Test(tls, a_server_that_speaks_no_tls_is_called_so)
         cr_assert(wire_until(&wire, wire.client.is_down));
         cr_expect_eq(wire.client.error.status, RH_E_TLS);
         cr_expect(strstr(wire.client.error.description, "does not speak TLS"), "%s", wire.client.error.description);
+        cr_expect_eq(wire.client.error.error_class, RH_CLASS_TERMINAL, "nor would it the next time");
         part(&stranger);
         wire_close(&wire);
     }

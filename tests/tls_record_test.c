@@ -133,6 +133,7 @@ static void expect_end(void (*speak)(struct sealer *), uint64_t frames, rh_statu
         cr_expect_eq(wire.client.frames, frames);
         cr_expect_eq(wire.client.error.status, status, "%s: %s", rh_status_name(wire.client.error.status), wire.client.error.description);
         cr_expect(strstr(wire.client.error.description, words), "%s", wire.client.error.description);
+        cr_expect_eq(wire.client.error.error_class, RH_CLASS_RECONNECT, "another stream may be whole");
         pthread_join(sealer.thread, NULL);
         close(sealer.listening);
         wire_close(&wire);

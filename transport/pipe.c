@@ -197,9 +197,11 @@ void rh_tcp_pipe_rise(rh_tcp_pipe *pipe)
 
 /* -- service ----------------------------------------------------------------------------------- */
 
-static rh_error_class class_of(rh_status status)
+static rh_error_class class_of(const rh_tcp_pipe *pipe)
 {
+    rh_status status = pipe->error;
     if (status == RH_OK) return RH_CLASS_NONE;
+    if (pipe->is_hopeless) return RH_CLASS_TERMINAL;
     /* Another try may meet another network, another gateway, more memory; another try with the same certificates meets the same refusal. */
     bool is_of_machine = status >= RH_E_MEMORY && status <= RH_E_TLS;
     return is_of_machine || status == RH_E_TLS_TRUNCATED || status == RH_E_TIMEOUT ? RH_CLASS_RECONNECT : RH_CLASS_TERMINAL;
@@ -215,7 +217,7 @@ static void tell_down(rh_tcp_pipe *pipe)
     snprintf(words, sizeof words, "%s%s%s", who, *who ? ": " : "", pipe->words ? pipe->words : "");
     rh_error_set(&error, pipe->error, NULL, pipe->error ? words : "");
     error.os_error = pipe->os_error;
-    error.error_class = class_of(pipe->error);
+    error.error_class = class_of(pipe);
     pipe->handler->on_down(pipe->user, &pipe->pipe, &error);
 }
 

@@ -45,6 +45,7 @@ typedef struct rh_tcp_pipe {
     bool                   is_woken;
     bool                   is_ended;  /* the peer ended its side */
     bool                   is_sending;
+    bool                   is_hopeless; /* another try would meet the same */
     int                    broken;    /* errno of a send, while last words are awaited */
     rh_socket             *socket;
     struct rh_dial        *dial;

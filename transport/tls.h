@@ -81,8 +81,8 @@ void rh_tls_session_end(rh_tcp_pipe *pipe);
 /** Gives libssl's record buffers back if nothing went or came since the last call; else looks again later. */
 void rh_tls_session_rest(rh_tcp_pipe *pipe);
 
-/** Why libssl gave up, from its error queue (which is emptied) and the verification's result. */
-rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n);
+/** Why libssl gave up, from its error queue (which is emptied) and the verification's result. is_stranger: the peer speaks no TLS at all. */
+rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n, bool *is_stranger);
 
 /** The queue's first words; it is emptied. RH_E_MEMORY if want of memory is among its reasons, else what is given. */
 rh_status rh_tls_queue_words(rh_status otherwise, char *words, size_t n);

@@ -77,7 +77,7 @@ static bool is_about_version(int reason)
     }
 }
 
-rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n)
+rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n, bool *is_stranger)
 {
     int reason = ERR_GET_REASON(ERR_peek_error());
     long result = SSL_get_verify_result(session->ssl);
@@ -85,7 +85,8 @@ rh_status rh_tls_reason(const rh_tls_session *session, char *words, size_t n)
     rh_status status = rh_tls_queue_words(is_about_version(reason) ? RH_E_TLS_VERSION : RH_E_TLS, text, sizeof text);
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && result != X509_V_OK && status != RH_E_MEMORY)
         return of_verification(session, result, words, n);
-    if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
+    *is_stranger = (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) && !SSL_is_init_finished(session->ssl);
+    if (*is_stranger) {
         snprintf(words, n, "the peer does not speak TLS (%s)", text);
         return RH_E_TLS;
     }

@@ -36,7 +36,7 @@ static void fail(rh_tcp_pipe *pipe)
 {
     char words[192];
     if (pipe->state >= RH_PIPE_CLOSING) return;
-    rh_status status = rh_tls_reason(pipe->tls, words, sizeof words);
+    rh_status status = rh_tls_reason(pipe->tls, words, sizeof words, &pipe->is_hopeless);
     if (!is_out_empty(pipe->tls) && !pipe->is_sending && !pipe->broken) send_out(pipe);
     rh_tcp_pipe_fall(pipe, status, 0, words);
 }
