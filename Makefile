@@ -39,7 +39,7 @@ HEADERS  = $(foreach h,$(PUBLIC),$(BUILD)/include/ringhub/$(notdir $h))
 TESTS    = $(patsubst tests/%_test.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 WORLD    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c %_main.c,$(wildcard tests/*.c)))
 PROGRAMS = $(patsubst tests/%_main.c,$(BUILD)/tests/%,$(wildcard tests/*_main.c))
-TARGETS  = $(filter-out replay storm,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
+TARGETS  = $(filter-out replay storm $(if $(wildcard /usr/include/proton/codec.h),,rival),$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
 REPLAYS  = $(TARGETS:%=$(BUILD)/replay/%)
 KIT      = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/kit/*.c))
 
@@ -313,6 +313,8 @@ $(BUILD)/replay/schedule: $(BUILD)/fuzz/schedule.o $(BUILD)/fuzz/replay.o $(filt
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)
+
+$(BUILD)/replay/rival: LIBS += -lqpid-proton
 
 # The seeds that come of tables, written again; those of other inputs were written by hand.
 $(BUILD)/make-seeds: $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/seeds/*.c)) $(STATIC)

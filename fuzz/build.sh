@@ -31,6 +31,9 @@ takes() { $CC $CFLAGS "$1" -Werror -fsyntax-only -xc /dev/null 2>/dev/null && ec
 COUNT=$(takes -fsanitize-coverage=trace-pc || true)
 BLIND=$(takes -fno-sanitize-coverage=edge,indirect-calls,inline-8bit-counters,pc-table,stack-depth,trace-cmp || true)
 targets=${*:-$(ls fuzz/*.c | grep -vE "/(replay|storm).c" | xargs -n1 basename -s .c)}
+# The rival is built where there is one.
+[ $# != 0 ] || $CC -fsyntax-only -include proton/codec.h -xc /dev/null 2>/dev/null || targets=$(echo $targets | sed 's/\brival\b//')
+libraries_of() { case $1 in rival) echo -lqpid-proton ;; esac; }
 
 mkdir -p "$OUT" "$WORK"
 export CC CFLAGS COUNT BLIND WORK
@@ -65,7 +68,7 @@ build_schedule() {
 fuzz/dictionary.sh >"$OUT/amqp.dict"
 for target in $targets; do
     if [ "$target" = schedule ]; then build_schedule
-    else ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} ${COUNT:+-Wl,--wrap=__sanitizer_cov_trace_pc} -o "$OUT/$target" "$WORK/fuzz_$target.o" "$WORK/pure.a" $LIB_FUZZING_ENGINE
+    else ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} ${COUNT:+-Wl,--wrap=__sanitizer_cov_trace_pc} -o "$OUT/$target" "$WORK/fuzz_$target.o" "$WORK/pure.a" $LIB_FUZZING_ENGINE $(libraries_of "$target")
     fi
     cp "$OUT/amqp.dict" "$OUT/$target.dict"
     [ "$target" != schedule ] || : >"$OUT/$target.dict" # its input is choices
