@@ -11,6 +11,7 @@
 #define MAX_BYTES       (256u * 1024 * 1024)
 #define MAX_CONNECTIONS 256
 #define MAX_FRAME       65536u
+#define LATE_MS         1000
 #define LISTEN_HOST     "127.0.0.1"
 
 /* Dropping events for age one by one as they fall due would wake the loop for each; a hundredth of the
@@ -219,6 +220,7 @@ static rh_status fill(rh_emulator *emulator, const rh_emulator_opts *opts, rh_er
 {
     emulator->log             = opts->log;
     emulator->faults          = opts->faults;
+    emulator->late_ms         = opts->late_ms ? opts->late_ms : LATE_MS;
     emulator->jwt             = opts->jwt;
     emulator->limits          = limits_of(&opts->limits);
     emulator->max_connections = opts->max_connections ? opts->max_connections : MAX_CONNECTIONS;

@@ -59,7 +59,6 @@ typedef enum rh_emulator_fault {
 typedef struct rh_emulator_faults {
     rh_emulator_fault (*judge)(void *user, rh_emulator_moment moment, const char **condition); /* NULL: nothing ever goes wrong */
     void *user;
-    uint32_t late_ms;
 } rh_emulator_faults;
 
 /** What a fault script did so far, a row for each line and condition. */
@@ -140,6 +139,7 @@ typedef struct rh_emulator_opts {
     rh_log log; /* silent */
 
     rh_emulator_faults faults; /* none */
+    uint32_t late_ms;          /* how much later RH_EMULATOR_LATE answers; 1000 */
     rh_emulator_limits limits; /* the service's */
 
     /* NULL: none. What goes wrong by itself, line by line: WHEN [RESTRICTION]... do WHAT, "#" before a comment.

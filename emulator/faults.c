@@ -162,7 +162,7 @@ static rh_emu_verdict ask_judge(rh_emulator *emulator, const rh_emu_scene *scene
     verdict.fault = emulator->faults.judge(emulator->faults.user, moment, &verdict.condition);
     if (verdict.fault != RH_EMULATOR_LATE) return verdict;
     verdict.fault = RH_EMULATOR_NO_FAULT;
-    verdict.delay = RH_MS(emulator->faults.late_ms);
+    verdict.delay = RH_MS(emulator->late_ms);
     return verdict;
 }
 

@@ -63,6 +63,7 @@ struct rh_emulator {
     const rh_allocator *allocator;
     rh_log             log;
     rh_emulator_faults faults;
+    uint32_t           late_ms;
     rh_emulator_limits limits; /* nothing in it is a default any more */
     rh_emu_throttle    throttle;
     struct rh_emu_script *script; /* NULL: none */

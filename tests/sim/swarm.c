@@ -165,8 +165,8 @@ rh_emulator_fault sim_swarm_judge(void *user, rh_emulator_moment moment, const c
     if (!(swarm->enabled & 1u << kinds[i].fault) || !sim_once_in(&swarm->chance, phase == swarm->focus ? FOCUS_ODDS : swarm->answer_odds)) return RH_EMULATOR_NO_FAULT;
     if (!sim_swarm_allows(swarm, swarm->at)) return RH_EMULATOR_NO_FAULT;
     if (kinds[i].fault == SIM_FAULT_LATE && moment == RH_EMULATOR_ATTACH) return RH_EMULATOR_NO_FAULT;
-    *words                          = sim_swarm_condition(swarm);
-    swarm->emulator->faults.late_ms = (uint32_t)sim_scale(&swarm->chance, 1, 20000);
+    *words                   = sim_swarm_condition(swarm);
+    swarm->emulator->late_ms = (uint32_t)sim_scale(&swarm->chance, 1, 20000);
     note(swarm, kinds[i].fault, phase);
     return kinds[i].does;
 }

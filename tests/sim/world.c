@@ -43,7 +43,7 @@ bool sim_world_serve(sim_world *world)
     rh_error        error;
     rh_status       status = rh_emulator_create(&world->loop.loop, RH_EMULATOR_OPTS(
         .hubs = &hub, .hub_count = 1, .rule = "rule", .key = SIM_CANARY, .listen_port = port, .retention_ms = RETENTION_MS,
-        .limits = world->shape.service, .log = { on_service_log, world }, .faults = { sim_swarm_judge, &world->swarm }), &world->emulator, &error);
+        .limits = world->shape.service, .log = { on_service_log, world }, .faults = { .judge = sim_swarm_judge, .user = &world->swarm }), &world->emulator, &error);
     if (status != RH_OK) sim_model_wrong(&world->model, "no namespace: %s", error.description);
     world->swarm.emulator = world->emulator;
     return status == RH_OK;
