@@ -38,7 +38,7 @@ static uint64_t stored(const emulator_world *w)
     return stats.events_in;
 }
 
-Test(emulator_fault, a_send_is_refused_ignored_or_stored_without_a_word)
+Test(emulator_fault, a_send_is_refused_ignored_or_stored_without_a_word_or_with_a_late_one)
 {
     static const uint8_t event[] = { 0x00, 0x53, 0x75, 0xa0, 0x01, 'a' };
     static const struct { rh_emulator_fault fault; bool told; rh_outcome_kind outcome; uint64_t stored; } rows[] = {
@@ -46,6 +46,7 @@ Test(emulator_fault, a_send_is_refused_ignored_or_stored_without_a_word)
         { RH_EMULATOR_REFUSE, true, RH_REJECTED, 0 },
         { RH_EMULATOR_IGNORE, false, RH_ACCEPTED, 0 },
         { RH_EMULATOR_FORGET, false, RH_ACCEPTED, 1 },
+        { RH_EMULATOR_LATE, true, RH_ACCEPTED, 1 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         emulator_world w;
@@ -55,9 +56,11 @@ Test(emulator_fault, a_send_is_refused_ignored_or_stored_without_a_word)
         open_planned(&w, &client, &plan);
         raw_authorize(&client);
         cr_assert(RAW_ATTACH(&client, &link, .address = "hub/Partitions/0"));
+        rh_time start = w.toy.now;
         cr_expect_eq(raw_try_bytes(&link, rh_slice_of(event, sizeof event), RH_FORMAT_MESSAGE), rows[i].told, "row %zu", i);
         if (rows[i].told) cr_expect_eq(link.outcome, rows[i].outcome, "row %zu", i);
         cr_expect_eq(stored(&w), rows[i].stored, "row %zu", i);
+        if (rows[i].told) cr_expect_eq(w.toy.now - start >= RH_SECONDS(1), rows[i].fault == RH_EMULATOR_LATE, "row %zu", i);
         shut(&w, &client);
     }
 }

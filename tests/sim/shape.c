@@ -87,7 +87,7 @@ static void draw_clients(sim_shape *s, sim_chance *c)
     s->step_by_step       = sim_once_in(c, 2);
     s->frame_bytes        = draw_frame(c);
     s->window             = draw_window(c, s->trip_most, s->frame_bytes);
-    s->idle_ms            = sim_once_in(c, 30) ? 60000 : scale(c, 1000, 20000);
+    s->idle_ms            = sim_once_in(c, 40) ? 60000 : scale(c, 1000, 20000);
     s->operation_ms       = scale(c, 5000, 20000);
     s->spare_links        = sim_once_in(c, 2) ? 1 : scale(c, 1, 50);
     s->retry.delay_ms     = sim_once_in(c, 2) ? 0 : scale(c, 1, 2000);
@@ -101,7 +101,7 @@ static void draw_clients(sim_shape *s, sim_chance *c)
 static void draw_work(sim_shape *s, sim_chance *c)
 {
     s->send_least     = sim_scale(c, RH_MS(500), RH_SECONDS(5));
-    s->send_most      = sim_scale(c, s->send_least, RH_SECONDS(30));
+    s->send_most      = sim_scale(c, s->send_least, RH_SECONDS(25));
     s->body_most      = scale(c, 64, sim_once_in(c, 4) ? 60000 : 2000);
     s->batch_bytes    = scale(c, 80000, 1024 * 1024);
     s->watched        = sim_once_in(c, 16);
