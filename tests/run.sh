@@ -64,6 +64,7 @@ for plain in tests/*_main.c; do
 done
 echo "simulated worlds"
 part sim 60 "$BUILD/rh-sim" --seeds 200
+part seeds 60 tests/sim/seeds.sh
 part long 240 "$BUILD/rh-long" idle service silence suspend waking storm kill wrap dead
 echo "inputs of the fuzz targets"
 part corpora 60 tests/corpora.sh
