@@ -316,6 +316,13 @@ $(BUILD)/replay/schedule: $(BUILD)/fuzz/schedule.o $(BUILD)/fuzz/replay.o $(filt
 
 $(BUILD)/replay/rival: LIBS += -lqpid-proton
 
+# The same inputs for somebody else's stack, over TCP: fuzz/aim/aim.c.
+AIM = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/aim/*.c)) $(BUILD)/fuzz/kit/story.o
+
+$(BUILD)/aim: $(AIM) $(STATIC)
+	@echo "  link $@"
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
 # The seeds that come of tables, written again; those of other inputs were written by hand.
 $(BUILD)/make-seeds: $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/seeds/*.c)) $(STATIC)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)

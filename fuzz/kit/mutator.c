@@ -214,7 +214,7 @@ static struct record record_at(const uint8_t *p, size_t at, size_t n)
 {
     uint8_t kind = p[at];
     size_t  left = n - at, body = 0, all = left;
-    if (kind == KIT_RECORD_ACT) all = 2;
+    if (kind == KIT_RECORD_ACT || kind == KIT_RECORD_CARELESS) all = 2;
     else if (kind <= KIT_RECORD_FRAME) all = 2u + kind, body = at + 2;
     else if (kind == KIT_RECORD_HEADER) all = 9;
     else if (kind == KIT_RECORD_LONG && left > 4) all = 4u + rh_get16(p + at + 1), body = at + 4;
@@ -266,7 +266,7 @@ static rh_composite_id likely(kit_chance *chance, bool sasl)
 static rh_slice make_record(uint8_t *out, kit_chance *chance)
 {
     if (kit_one_in(chance, 3)) {
-        out[0] = KIT_RECORD_ACT;
+        out[0] = kit_one_in(chance, 16) ? KIT_RECORD_CARELESS : KIT_RECORD_ACT;
         out[1] = (uint8_t)kit_random(chance);
         return rh_slice_of(out, 2);
     }

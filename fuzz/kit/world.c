@@ -1,12 +1,16 @@
 #include "fuzz/kit/world.h"
 
+#include "fuzz/kit/careless.h"
 #include "fuzz/kit/lent.h"
+#include "fuzz/kit/story.h"
 #include "fuzz/kit/witness.h"
 #include "fuzz/oracle.h"
 
 #include <stdio.h>
 
-enum { PEER_FRAME_MAX = 512, OUR_FRAME_MAX = 1024, GATHER = 700, MESSAGE_MAX = 1500, MEMORY = 1 << 15, ROOM = 1 << 15, LOAN = 1 << 12, PAYLOAD = 2000, KNOWN = 4 };
+enum { OUR_FRAME_MAX = 1024, GATHER = 700, MESSAGE_MAX = 1500, MEMORY = 1 << 16, ROOM = 1 << 15, LOAN = 1 << 12, PAYLOAD = 2000, KNOWN = 4 };
+
+enum { WHEN_CARELESS = 0xfe }; /* in w.inside, where no act is this */
 
 static struct {
     rh_engine  *engine;
@@ -19,6 +23,8 @@ static struct {
     uint8_t     inside; /* what to do in the next callback */
     uint8_t     met;
     bool        no_room, room_is_lent, loan_is_lent, ending;
+    bool        inside_now; /* a callback */
+    bool        mute;       /* the owner listens to nothing, and counts nothing */
 } w;
 
 static struct witness witness;
@@ -36,7 +42,11 @@ static void in_callback(void)
 {
     uint8_t what = w.inside;
     w.inside     = 0;
-    if (what) act(what);
+    if (what == 0) return;
+    w.inside_now = true;
+    if (what == WHEN_CARELESS) kit_careless(4, &(struct kit_cared){ .engine = w.engine, .now = w.now, .inside = true });
+    else act(what);
+    w.inside_now = false;
 }
 
 /* -- what the engine tells --------------------------------------------------------------------- */
@@ -184,6 +194,7 @@ static const rh_engine_handler handler = { .on_sasl = on_sasl, .on_open = on_ope
                                            .on_detach = on_detach, .on_credit = on_link, .on_drained = on_link, .on_gather = on_gather,
                                            .on_delivery = on_delivery, .on_outcome = on_outcome, .on_close = on_close, .on_frame = on_frame,
                                            .on_room = on_room, .on_room_back = on_room_back };
+static const rh_engine_handler mute    = { .on_frame = on_frame, .on_room = on_room, .on_room_back = on_room_back };
 
 /* -- what leaves ------------------------------------------------------------------------------- */
 
@@ -213,6 +224,7 @@ static void send_one(uint8_t what)
     rh_slice            parts[2] = { rh_slice_of(payload, first), rh_slice_of(payload + first, n - first) };
     rh_delivery        *delivery;
     rh_transfer         transfer = { .parts = parts, .part_count = 2, .settled = what & 4, .user = &w };
+    if (n == 30) transfer.tag = rh_str("a tag of its own");
     if (rh_link_send(w.link, &transfer, &delivery) != RH_OK) return;
     w.sent++;
     REQUIRE(rh_link_unsettled(w.link) >= rh_link_queued(w.link) && rh_link_queued(w.link) > 0);
@@ -252,10 +264,11 @@ static void lend_or_reclaim(void)
     }
 }
 
-static void begin_one(void)
+static void begin_one(uint8_t what)
 {
-    rh_session *session;
-    if (rh_session_begin(w.engine, NULL, &w, &session) != RH_OK) return;
+    rh_session     *session;
+    rh_session_opts opts = { .incoming_window = what & 2 ? 3 : 0, .handle_max = what & 4 ? 1 : 0 };
+    if (rh_session_begin(w.engine, what & 1 ? &opts : NULL, &w, &session) != RH_OK) return;
     w.begun++;
     w.session = session;
 }
@@ -285,6 +298,14 @@ static void do_another_thing(uint8_t what)
     rh_engine_tick(w.engine, w.now);
 }
 
+/* At once, or from the next callback, where bytes may not be moved. */
+static void be_careless(uint8_t what)
+{
+    struct kit_cared on = { .engine = w.engine, .session = w.session, .link = w.link, .now = w.now, .inside = w.inside_now };
+    if (what & 8) w.inside = WHEN_CARELESS;
+    else kit_careless(what, &on);
+}
+
 static void act(uint8_t what)
 {
     const rh_link_opts opts = receiving();
@@ -298,7 +319,7 @@ static void act(uint8_t what)
     case 5: (void)rh_link_credit(w.link, what & 15); break;
     case 6: (void)rh_link_drain(w.link); break;
     case 7: settle(what); break;
-    case 8: begin_one(); break;
+    case 8: begin_one(what); break;
     case 9: take(1 + (what & 15)); break;
     case 10: w.now += RH_SECONDS(1) << (what & 15), rh_engine_tick(w.engine, w.now); break;
     case 11: w.inside = (uint8_t)(what << 4 | 5); break;
@@ -321,72 +342,30 @@ static void feed(const uint8_t *p, size_t n)
     KIT_RETURN(input, n);
 }
 
-static void feed_frame(uint8_t type, uint16_t channel, const uint8_t *body, size_t n)
-{
-    uint8_t frame[OUR_FRAME_MAX + 100];
-    if (n > sizeof frame - RH_FRAME_HEADER) n = sizeof frame - RH_FRAME_HEADER;
-    rh_frame_put(frame, (uint32_t)(RH_FRAME_HEADER + n), type, channel);
-    memcpy(frame + RH_FRAME_HEADER, body, n);
-    feed(frame, RH_FRAME_HEADER + n);
-}
-
-static void say(rh_composite_id id, const void *fields)
-{
-    uint8_t body[400];
-    rh_enc  e = rh_enc_of(body, sizeof body);
-    rh_composite_encode(&e, id, fields);
-    feed_frame(RH_FRAME_AMQP, 0, body, rh_enc_size(&e));
-}
-
-/* A link is attached and a delivery is half through it: theirs to a broker, ours, for their window is short, of a client. */
-static void say_attach(bool server)
-{
-    rh_amqp_begin    begin    = { .has = RH_HAS_BEGIN_NEXT_OUTGOING_ID | RH_HAS_BEGIN_INCOMING_WINDOW | RH_HAS_BEGIN_OUTGOING_WINDOW, .incoming_window = 20 };
-    rh_amqp_attach   attach   = { .has = RH_HAS_ATTACH_HANDLE | RH_HAS_ATTACH_ROLE | RH_HAS_ATTACH_INITIAL_DELIVERY_COUNT, .name = rh_str("a"),
-                                  .source = rh_slice_of("\x00\x53\x28\x45", 4), .target = rh_slice_of("\x00\x53\x29\x45", 4), .role = !server };
-    rh_amqp_flow     flow     = { .has = RH_HAS_FLOW_INCOMING_WINDOW | RH_HAS_FLOW_NEXT_OUTGOING_ID | RH_HAS_FLOW_OUTGOING_WINDOW | RH_HAS_FLOW_HANDLE | RH_HAS_FLOW_LINK_CREDIT,
-                                  .incoming_window = 2, .link_credit = 8 };
-    rh_amqp_transfer transfer = { .has = RH_HAS_TRANSFER_HANDLE | RH_HAS_TRANSFER_DELIVERY_ID | RH_HAS_TRANSFER_MORE, .delivery_tag = rh_str("t"), .more = true };
-    if (!server) begin_one(), attach_one(0), begin.has |= RH_HAS_BEGIN_REMOTE_CHANNEL;
-    take(32);
-    say(RH_AMQP_BEGIN, &begin);
-    say(RH_AMQP_ATTACH, &attach);
-    if (server) say(RH_AMQP_TRANSFER, &transfer);
-    else say(RH_AMQP_FLOW, &flow), send_one(3);
-}
-
 static void say_usual(bool server, uint8_t depth)
 {
-    rh_amqp_open open = { .has = RH_HAS_OPEN_MAX_FRAME_SIZE, .container_id = rh_str("peer"), .max_frame_size = PEER_FRAME_MAX };
-    if (depth == 1) feed((const uint8_t *)"AMQP\3\1\0\0", 8);
-    if (depth >= 2) feed((const uint8_t *)"AMQP\0\1\0\0", 8);
-    if (depth >= 3) say(RH_AMQP_OPEN, &open);
-    if (depth >= 4) say_attach(server);
-    if (depth != 1) take(32);
-}
-
-static size_t take_frame(const uint8_t *p, size_t left, size_t n)
-{
-    if (left == 0) return 0;
-    if (n > left - 1) n = left - 1;
-    feed_frame(p[0] & 1, p[0] >> 6, p + 1, n);
-    return 1 + n;
+    uint8_t said[1000];
+    feed(said, kit_usual_header(depth, said));
+    if (depth >= KIT_DEPTH_ATTACH) feed(said, kit_usual_open(said, sizeof said));
+    if (depth >= KIT_DEPTH_DELIVERY) {
+        if (!server) begin_one(0), attach_one(0);
+        take(32);
+        feed(said, kit_usual_link(server, said, sizeof said));
+        if (!server) send_one(3);
+    }
+    if (depth != KIT_DEPTH_SASL) take(32);
 }
 
 /* One record; answers how many bytes it had. */
 static size_t take_record(const uint8_t *p, size_t left)
 {
-    uint8_t kind = *p++;
-    left--;
-    if (kind == KIT_RECORD_ACT) {
-        if (left > 0) act(*p);
-        return left > 0 ? 2 : 1;
-    }
-    if (kind == KIT_RECORD_LONG) return left < 2 ? 1 + left : 3 + take_frame(p + 2, left - 2, rh_get16(p));
-    if (kind <= KIT_RECORD_FRAME) return 1 + take_frame(p, left, kind);
-    size_t n = kind == KIT_RECORD_HEADER && left > 8 ? 8 : left;
-    feed(p, n);
-    return 1 + n;
+    uint8_t           out[KIT_RECORD_BYTES];
+    struct kit_record record;
+    size_t            taken = kit_record_read(p, left, &record, out);
+    if (record.kind == KIT_RECORD_ACT) act(record.what);
+    else if (record.kind == KIT_RECORD_CARELESS) be_careless(record.what);
+    else if (record.bytes.n > 0 || record.kind >= KIT_RECORD_HEADER) feed(record.bytes.p, record.bytes.n);
+    return taken;
 }
 
 /* -- the run ----------------------------------------------------------------------------------- */
@@ -406,12 +385,13 @@ static rh_engine_opts options_of(bool server, uint8_t depth, const uint8_t *data
     if (data[1] & 8) opts.properties = rh_slice_of("\xc1\x01\x00", 3);
     if (data[1] & 16) opts.idle_time_out_ms = RH_NO_IDLE_TIME_OUT;
     if (data[1] & 32) opts.sasl_response = rh_str("response");
+    if (data[1] & 128) opts.output_bytes = opts.max_frame_size = opts.incoming_window = 0, opts.container_id = rh_str("world");
     return opts;
 }
 
 static void open_world(bool server, const uint8_t *data)
 {
-    uint8_t        depth = (data[0] >> 1 & 7) % 5;
+    uint8_t        depth = (uint8_t)kit_depth(data);
     rh_engine_opts opts  = options_of(server, depth, data);
     size_t         n     = rh_engine_size(&opts);
     REQUIRE(n > 0 && n <= MEMORY);
@@ -423,27 +403,30 @@ static void open_world(bool server, const uint8_t *data)
     }
     kit_witness_init(&witness, opts.first_id, payload);
     w.now    = RH_SECONDS(1);
-    w.engine = rh_engine_init(memory, n, &opts, &handler, NULL);
+    w.mute   = data[1] & 64;
+    w.engine = rh_engine_init(memory, n, &opts, w.mute ? &mute : &handler, NULL);
     REQUIRE(w.engine != NULL);
     if (data[0] & 64) lend_or_reclaim();
     say_usual(server, depth);
 }
 
 /* Whatever happened, everything that began ends once. */
-static void close_world(void)
+static void close_world(bool for_a_reason)
 {
+    const rh_error why = { .status = RH_E_TIMEOUT, .condition = "", .description = "too long" };
     w.no_room = false;
     for (int i = 0; i < 40 && (take(32) || rh_engine_deadline(w.engine) == 0); i++) rh_engine_tick(w.engine, w.now);
     count_credit();
     if (rh_engine_phase_of(w.engine) == RH_ENGINE_OPENED && !rh_engine_wants_output(w.engine)) REQUIRE(kit_witness_is_content(&witness));
     w.inside = 0;
-    rh_engine_lost(w.engine, NULL);
+    rh_engine_lost(w.engine, for_a_reason ? &why : NULL);
     rh_engine_tick(w.engine, w.now);
+    REQUIRE(!w.room_is_lent && rh_engine_deadline(w.engine) == RH_TIME_NEVER);
+    if (w.mute) return;
     REQUIRE(w.told == w.sent);
     REQUIRE(w.ended == w.begun);
     REQUIRE(w.detached == w.attached);
     REQUIRE(w.closed == 1);
-    REQUIRE(!w.room_is_lent && rh_engine_deadline(w.engine) == RH_TIME_NEVER);
 }
 
 void kit_world_run(bool server, const uint8_t *data, size_t size)
@@ -451,5 +434,5 @@ void kit_world_run(bool server, const uint8_t *data, size_t size)
     if (size < 2) return;
     open_world(server, data);
     for (size_t at = 2; at < size;) at += take_record(data + at, size - at);
-    close_world();
+    close_world(data[0] & 128);
 }

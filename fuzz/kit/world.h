@@ -8,7 +8,8 @@
  *   1..250    a frame of so many bytes behind its channel and type, one byte: framed here, so that mutations reach the inside
  *   251       eight bytes as they are: a protocol header, or the head of a frame that lies
  *   252       a frame of more bytes: two bytes for how many, then as above
- *   253..255  all that is left, as it is
+ *   253       one byte: what an owner should not do, and is refused (careless.h)
+ *   254, 255  all that is left, as it is
  */
 #ifndef RH_KIT_WORLD_H
 #define RH_KIT_WORLD_H
@@ -18,11 +19,12 @@
 #include <stdint.h>
 
 enum {
-    KIT_RECORD_ACT    = 0,
-    KIT_RECORD_FRAME  = 250, /* the longest */
-    KIT_RECORD_HEADER = 251,
-    KIT_RECORD_LONG   = 252,
-    KIT_RECORD_REST   = 253,
+    KIT_RECORD_ACT      = 0,
+    KIT_RECORD_FRAME    = 250, /* the longest */
+    KIT_RECORD_HEADER   = 251,
+    KIT_RECORD_LONG     = 252,
+    KIT_RECORD_CARELESS = 253,
+    KIT_RECORD_REST     = 254,
 };
 
 /** What one input does with an engine in this role; aborts where it breaks a promise. */
