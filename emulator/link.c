@@ -168,6 +168,7 @@ static void on_hold(void *user, rh_time now)
 {
     rh_emu_link *link = user;
     (void)now;
+    if (rh_emu_link_is_held(link)) rh_emu_link_resume_at(link, link->held_until); /* withheld again meanwhile, or here for something else */
     if (link->kind->on_resume) link->kind->on_resume(link);
     rh_emu_connection_wake(link->connection);
 }

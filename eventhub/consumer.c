@@ -131,7 +131,8 @@ static void on_delivery(void *user, const rh_incoming *in)
     rh_consumer *consumer = user;
     rh_consumer_enter(consumer);
     if (consumer->state == RH_CONSUMER_OPENING) rh_consumer_opened(consumer); /* its first event says where it is */
-    if (!consumer->destroyed) rh_consumer_delivery(consumer, in);
+    bool reads = consumer->state == RH_CONSUMER_OPEN && !consumer->destroyed; /* who was told so may have closed it */
+    if (reads) rh_consumer_delivery(consumer, in);
     rh_consumer_leave(consumer);
 }
 

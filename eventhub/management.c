@@ -84,8 +84,11 @@ static void failed(rh_inquiry *q)
     q->told = true;
     /* A connection that was lost waits for itself. */
     const char *what = client->management_grant ? client->management_grant->audience : client->management.node;
-    q->again = client->lost ? now : rh_time_after(now, rh_retry_wait(client, what, ++q->tries, &q->error));
-    rh_timer_set(client->loop, &q->timer, q->calling ? q->deadline : now);
+    q->telling = true; /* who hears of another try may forget the question */
+    q->again   = client->lost ? now : rh_time_after(now, rh_retry_wait(client, what, ++q->tries, &q->error));
+    q->telling = false;
+    if (!q->done) rh_timer_set(client->loop, &q->timer, q->calling ? q->deadline : now);
+    else if (!q->calling) free_inquiry(q);
 }
 
 /* -- the answer ---------------------------------------------------------------------------------- */
@@ -460,7 +463,7 @@ void rh_inquiries_forget(rh_client *client, const void *user)
         rh_timer_cancel(client->loop, &q->timer);
         rh_credential_cancel(&q->request);
         if (q->calling) rh_exchange_forget(&q->call);
-        else free_inquiry(q);
+        else if (!q->telling) free_inquiry(q);
     }
 }
 

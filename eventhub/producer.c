@@ -58,16 +58,22 @@ static void pay_ready(rh_producer *producer)
     if (producer->handler.on_ready) producer->handler.on_ready(producer->user, producer);
 }
 
+/* What waits can wait for another link just as well. */
+static bool is_deaf(const rh_producer *producer)
+{
+    return producer->late && !producer->lost && !rh_sends_fly(producer);
+}
+
 void rh_producer_doubt(rh_producer *producer)
 {
-    if (!producer->late || producer->taken || producer->lost) return;
+    if (!is_deaf(producer)) return;
     producer->deaf = true;
     rh_producer_arm(producer, 0);
 }
 
 static void renew_if_deaf(rh_producer *producer)
 {
-    bool deaf = producer->deaf && producer->late && !producer->taken;
+    bool deaf = producer->deaf && is_deaf(producer);
     producer->deaf = false;
     if (deaf && !producer->destroyed && !producer->closing && !producer->down) rh_attachment_renew(&producer->attachment);
 }
@@ -76,7 +82,7 @@ rh_status rh_producer_again(rh_producer *producer)
 {
     producer->wants = true;
     producer->roomy = false;
-    rh_producer_doubt(producer);
+    if (!producer->taken) rh_producer_doubt(producer);
     return RH_AGAIN;
 }
 

@@ -86,7 +86,7 @@ RH_NODISCARD rh_status rh_producer_admit(rh_producer *producer, size_t bytes);
 /** RH_AGAIN, and an on_ready is owed. */
 rh_status rh_producer_again(rh_producer *producer);
 
-/** If all that stands in the way of a send is sends without answer, the link is made anew by the next turn: that ends them. */
+/** A send cannot go, and there are others without answer: if nothing else is on its way, the link is made anew by the next turn. */
 void rh_producer_doubt(rh_producer *producer);
 
 /** Why a closed producer takes nothing: its error, or RH_E_CLOSED. */
@@ -124,5 +124,8 @@ void rh_sends_end(rh_producer *producer, const rh_error *why);
 
 /** The engine holds nothing any more: ends every send. */
 void rh_sends_gone(rh_producer *producer);
+
+/** Whether one is on its way whose outcome may still come in time. */
+bool rh_sends_fly(const rh_producer *producer);
 
 #endif

@@ -253,6 +253,13 @@ void rh_sends_gone(rh_producer *producer)
     end_as_told(producer);
 }
 
+bool rh_sends_fly(const rh_producer *producer)
+{
+    const rh_send *send = producer->first;
+    while (send && send->state != RH_SEND_FLYING) send = send->next;
+    return send != NULL;
+}
+
 /* -- out ------------------------------------------------------------------------------------------ */
 
 static rh_status go(rh_send *send, rh_link *link)

@@ -190,6 +190,23 @@ Test(emulator_faults, credit_and_events_are_withheld_for_a_time)
     shut(&w, &c);
 }
 
+Test(emulator_faults, what_is_withheld_a_second_time_comes_after_that)
+{
+    emulator_world w;
+    raw_client     c;
+    raw_link       sink, source;
+    open_scripted(&w, &c, "every 5s readers until 12s do withhold for 6s");
+    cr_assert(RAW_ATTACH(&c, &source, .address = "hub/Partitions/0"));
+    cr_assert(RAW_ATTACH(&c, &sink, .address = PLACE, .receiver = true));
+    raw_pass(&c, 8);
+    cr_assert(try_event(&source));
+    raw_pass(&c, 1);
+    cr_expect_eq(sink.count, 0, "held since the fifth second, and since the tenth until the sixteenth");
+    raw_pass(&c, 8);
+    cr_expect_eq(sink.count, 1);
+    shut(&w, &c);
+}
+
 Test(emulator_faults, a_stalled_connection_is_silent_and_then_goes_on)
 {
     emulator_world w;

@@ -267,3 +267,76 @@ Test(latest, costs_one_round_trip_and_none_when_questions_have_their_links)
         cr_expect(world_close(&w));
     }
 }
+
+/* A credential that cannot sign questions for now, and an owner who gives up when he hears that they are asked again. */
+static struct {
+    client_world world;
+    rh_consumer *consumer;
+    bool         destroys;
+    unsigned     gives_up, events;
+} impatient;
+
+static void give_token(void *user, const char *audience, rh_token_request *request)
+{
+    (void)user;
+    bool is_question = strcmp(audience + strlen(audience) - 4, "/hub") == 0;
+    if (is_question) rh_token_fail(request, true, "not now");
+    else rh_token_answer(request, rh_str("a token"), RH_TOKEN_JWT, 0);
+}
+
+static void forget_token(void *user, rh_token_request *request)
+{
+    (void)user, (void)request;
+}
+
+static void give_up(void *user, rh_client *client, const rh_retry *retry)
+{
+    (void)user, (void)client, (void)retry;
+    if (impatient.gives_up++) return;
+    if (impatient.destroys) rh_consumer_destroy(impatient.consumer), impatient.consumer = NULL;
+    else rh_consumer_close(impatient.consumer, 0);
+}
+
+Test(latest, of_a_consumer_that_ends_when_it_hears_of_another_try_is_not_asked_again)
+{
+    static const rh_credential credential = { .request = give_token, .cancel = forget_token };
+    for (unsigned i = 0; i < 2; i++) {
+        memset(&impatient, 0, sizeof impatient);
+        impatient.destroys = i == 1;
+        world_open(&impatient.world, RH_CLIENT_OPTS(.connection_string = "Endpoint=sb://toy;UseDevelopmentEmulator=true", .hub = "hub",
+                                                    .credential = &credential, .retry.delay_ms = 100));
+        impatient.world.client->handler.on_retry = give_up;
+        cr_assert_eq(rh_consumer_open(impatient.world.client, RH_CONSUMER_OPTS(.partition = "0", .position.kind = RH_POSITION_LATEST), &impatient.consumer), RH_OK);
+        toy_loop_pass(&impatient.world.toy, 10);
+        cr_expect_eq(impatient.gives_up, 1);
+        rh_consumer_destroy(impatient.consumer);
+        cr_expect(world_close(&impatient.world));
+    }
+}
+
+static void close_at_once(void *user, rh_consumer *consumer, rh_consumer_state state, const rh_error *error)
+{
+    (void)user, (void)error;
+    if (state == RH_CONSUMER_OPEN) rh_consumer_close(consumer, 0);
+}
+
+static void count_event(void *user, rh_consumer *consumer, const rh_event *event)
+{
+    (void)user, (void)consumer, (void)event;
+    impatient.events++;
+}
+
+Test(latest, gives_no_event_to_who_closes_when_it_is_open)
+{
+    memset(&impatient, 0, sizeof impatient);
+    open_world(false);
+    t.inquiry = RH_EMULATOR_IGNORE;
+    cr_assert_eq(rh_consumer_open(t.client, RH_CONSUMER_OPTS(.partition = "0", .position.kind = RH_POSITION_LATEST,
+        .handler = { .on_event = count_event, .on_state = close_at_once }), &t.consumer), RH_OK);
+    toy_loop_pass(&t.world.toy, 1);
+    send(1);
+    toy_loop_pass(&t.world.toy, 1);
+    cr_expect_eq(rh_consumer_state_of(t.consumer), RH_CONSUMER_CLOSED);
+    cr_expect_eq(impatient.events, 0);
+    close_world();
+}

@@ -413,6 +413,27 @@ Test(producer, whose_every_slot_waits_for_an_answer_that_does_not_come_gets_a_ne
     close_all();
 }
 
+/* Whoever sends anew as soon as a send ends always has some that wait: for the credit that those without answer have used up. */
+Test(producer, whose_credit_is_used_up_by_sends_without_answer_gets_a_new_link_though_others_wait)
+{
+    open_on(RH_CLIENT_OPTS(.retry = { .delay_ms = 10 }), RH_PRODUCER_OPTS(.partition = "3", .in_flight = 4));
+    toy_loop_pass(&w.toy, 1);
+    w.service.keep_deliveries = true;
+    cr_assert_eq(rh_link_credit(w.service.events, 3), RH_OK);
+    toy_service_wake(&w.service);
+    toy_loop_pass(&w.toy, 1);
+    for (size_t i = 0; i < 3; i++) cr_assert_eq(send_one(i, 1), RH_OK);
+    toy_loop_pass(&w.toy, 2);
+    cr_assert_eq(story.sents, 3);
+    w.service.keep_deliveries = false;
+    for (size_t i = 3; i < 30 && story.sent[story.sents - 1] != RH_OK; i++) {
+        (void)!send_one(i, 3);
+        toy_loop_pass(&w.toy, 1);
+    }
+    cr_expect_eq(story.sent[story.sents - 1], RH_OK);
+    close_all();
+}
+
 Test(producer, takes_a_late_answer_without_telling_twice)
 {
     open_up(RH_PRODUCER_OPTS());
