@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-/* Two producers and two consumers at most: a world shall take less than a millisecond. */
+/* Two producers and two consumers at most, half a minute of chaos. */
 static const sim_limits small = {
-    .chaos = RH_SECONDS(30), .sends = 4, .body = 2000, .mute_producers = ~UINT64_C(3), .mute_consumers = ~UINT64_C(3),
+    .chaos = RH_SECONDS(30), .sends = 4, .small = true, .mute_producers = ~UINT64_C(3), .mute_consumers = ~UINT64_C(3),
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

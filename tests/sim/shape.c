@@ -124,6 +124,15 @@ void sim_shape_draw(sim_shape *s, sim_chance *c, rh_time trip_most, uint64_t rat
     s->bytes_per_second = slower(s->bytes_per_second, trip_most, s->window, s->frame_bytes < s->service.max_frame_bytes ? s->frame_bytes : s->service.max_frame_bytes);
 }
 
+void sim_shape_small(sim_shape *s)
+{
+    if (s->body_most > 1000) s->body_most = 1000;
+    s->batch_bytes      = 8192;
+    s->huge_every       = 0;
+    s->event_bytes      = s->body_most + ANNOTATIONS;
+    s->service.sessions = 16;
+}
+
 rh_time sim_shape_bound(const sim_shape *s, uint64_t events_left, uint64_t bytes_left)
 {
     rh_time cap     = longest(RH_MS(s->retry.max_delay_ms), SUGGESTED);

@@ -40,6 +40,9 @@ typedef struct sim_shape {
 /** The line is the swarm's: trip_most there and back, rate in bytes a second (0: no limit), tcp_window bytes under way. */
 void sim_shape_draw(sim_shape *shape, sim_chance *chance, rh_time trip_most, uint64_t rate, size_t tcp_window);
 
+/** Smaller events and pools than were drawn, for a world that must take no time. */
+void sim_shape_small(sim_shape *shape);
+
 /**
  * How long after the last fault everything has to be over: twice our idle time-out until a silent peer is given up, the longest pause
  * before another try, one connect, one try; and the time that what is left to be read takes on this line.

@@ -21,6 +21,7 @@ static void shape(sim_world *world, const sim_run *run)
     swarm->restart  = sim_world_restart;
     swarm->restart_user = world;
     sim_shape_draw(&world->shape, &world->chance, 2 * swarm->latency_most + swarm->return_most, swarm->bytes_per_second, swarm->window);
+    if (run->limits.small) sim_shape_small(&world->shape);
     sim_workload_make(world, &run->limits);
 }
 

@@ -123,7 +123,7 @@ struct sim_world {
 typedef struct sim_limits {
     rh_time  chaos;          /* it ends so early; 0: at SIM_CALM */
     uint32_t sends;          /* of each producer; 0: no limit */
-    uint32_t body;           /* the largest; 0: the seed's */
+    bool     small;          /* little events, and little memory for them: it takes a tenth of the time */
     uint64_t mute_producers; /* these, as bits, are never opened */
     uint64_t mute_consumers;
 } sim_limits;
