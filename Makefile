@@ -309,7 +309,7 @@ $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
 
 # A simulated world is made of more than the others.
-$(BUILD)/replay/schedule: $(BUILD)/fuzz/schedule.o $(BUILD)/fuzz/replay.o $(filter-out %/rh_sim.o %/tally.o %/reach.o %/shrink.o %/apart.o,$(SIM)) $(STATIC)
+$(BUILD)/replay/schedule $(BUILD)/replay/emulator: $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(filter-out %/rh_sim.o %/tally.o %/reach.o %/shrink.o %/apart.o,$(SIM)) $(STATIC)
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ -lxxhash $(LIBS)

@@ -51,25 +51,26 @@ ar rcs "$WORK/pure.a" $(for source in $sources; do echo "$WORK/$(tr / _ <<<"${so
 # The simulated worlds are made of everything, and of libraries.
 world_object() { echo "$WORK/world/$(tr / _ <<<"${1%.c}").o"; }
 compile_world() {
-    local coverage=
+    local coverage=$COUNT
     case $1 in fuzz/* | tests/*) coverage=$BLIND ;; esac
     $CC $CFLAGS $coverage -I. -std=gnu11 -D_GNU_SOURCE -c "$1" -o "$(world_object "$1")"
 }
 export -f world_object compile_world
-build_schedule() {
+build_world() { # target
     local source objects=() worlds
-    worlds="$(ls {codec,proto,transport,eventhub,emulator}/*.c) fuzz/schedule.c $(ls tests/sim/*.c | grep -vE '/(rh_sim|tally|reach|shrink|apart)\.c')"
+    worlds="$(ls {codec,proto,transport,eventhub,emulator}/*.c) fuzz/$1.c $(ls tests/sim/*.c | grep -vE '/(rh_sim|tally|reach|shrink|apart)\.c')"
     mkdir -p "$WORK/world"
     printf '%s\n' $worlds | xargs -P "${JOBS:-2}" -I{} bash -c 'compile_world {}'
     for source in $worlds; do objects+=("$(world_object "$source")"); done
-    ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} -o "$OUT/schedule" "${objects[@]}" $LIB_FUZZING_ENGINE -lxxhash -luring -lssl -lcrypto -lcares -ljansson -pthread
+    ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} ${COUNT:+-Wl,--wrap=__sanitizer_cov_trace_pc} -o "$OUT/$1" "${objects[@]}" "$WORK/pure.a" $LIB_FUZZING_ENGINE -lxxhash -luring -lssl -lcrypto -lcares -ljansson -pthread
 }
 
 fuzz/dictionary.sh >"$OUT/amqp.dict"
 for target in $targets; do
-    if [ "$target" = schedule ]; then build_schedule
-    else ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} ${COUNT:+-Wl,--wrap=__sanitizer_cov_trace_pc} -o "$OUT/$target" "$WORK/fuzz_$target.o" "$WORK/pure.a" $LIB_FUZZING_ENGINE $(libraries_of "$target")
-    fi
+    case $target in
+    schedule | emulator) build_world "$target" ;;
+    *) ${CXX:-$CC} ${CXXFLAGS:-$CFLAGS} ${COUNT:+-Wl,--wrap=__sanitizer_cov_trace_pc} -o "$OUT/$target" "$WORK/fuzz_$target.o" "$WORK/pure.a" $LIB_FUZZING_ENGINE $(libraries_of "$target") ;;
+    esac
     cp "$OUT/amqp.dict" "$OUT/$target.dict"
     [ "$target" != schedule ] || : >"$OUT/$target.dict" # its input is choices
     ! command -v zip >/dev/null || zip -qjr "$OUT/${target}_seed_corpus.zip" "fuzz/corpus/$target"

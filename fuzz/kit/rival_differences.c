@@ -74,6 +74,7 @@ static void look_at_array(struct look *look, uint32_t count, const uint8_t *p, s
 {
     size_t at = 0, used = 1;
     for (; at < n && p[at] == 0 && used > 0; at += 1 + used) {
+        if (at > 0) look->found |= TWICE;
         if (at + 1 < n && (p[at + 1] == 0 || p[at + 1] >= 0xc0)) look->found |= DESCRIPTOR;
         used = look_at(look, p + at + 1, n - at - 1, depth + 1);
     }
