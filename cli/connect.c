@@ -212,7 +212,8 @@ rh_status rh_cli_hub(struct connection *connection, rh_hub_properties *out, uint
     rh_time deadline = deadline_of(connection, timeout_ms);
     rh_status status = connect_until(connection, deadline, error);
     if (status != RH_OK) return status;
-    uint64_t left_ms = (deadline - rh_loop_now(connection->loop)) / RH_MS(1);
+    rh_time now = rh_loop_now(connection->loop);
+    uint64_t left_ms = deadline > now ? (deadline - now) / RH_MS(1) : 0; /* it may have come in the very last moment */
     rh_client_hub_properties(connection->client, left_ms ? (uint32_t)left_ms : 1, on_hub, connection);
     while (status == RH_OK && !connection->answered && !rh_cli_interrupted()) status = rh_loop_turn(connection->loop, soon(connection, RH_TIME_NEVER));
     if (status != RH_OK || !connection->answered) return own_error(error, status ? status : RH_E_CANCELLED);

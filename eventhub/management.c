@@ -243,16 +243,21 @@ static void ask_token(rh_inquiry *q)
     n += host;
     audience[n++] = '/';
     memcpy(audience + n, settings->hub, strlen(settings->hub) + 1);
+    q->telling = true;
     rh_credential_ask(&q->request, audience);
+    q->telling = false;
 }
 
-/* What it takes to ask: the right to, which may have been lost meanwhile, and a token to show. */
-static void ask(rh_inquiry *q)
+/* What it takes to ask: the right to, which may have been lost meanwhile, and a token to show. False: forgotten by who was asked for it. */
+static bool ask(rh_inquiry *q)
 {
     rh_status status = authorise(q->client);
     if (status) rh_error_own(&q->error, status, "cannot ask $management: ", rh_status_words(status), NULL), q->told = false;
     else ask_token(q);
     if (status) rh_client_poke(q->client, &q->timer);
+    bool wanted = !q->done;
+    if (!wanted) free_inquiry(q);
+    return wanted;
 }
 
 static void step(rh_inquiry *q, rh_time now)
@@ -267,7 +272,7 @@ static void step(rh_inquiry *q, rh_time now)
         late(q);
         return;
     }
-    if (ready && !q->has_token) ask(q);
+    if (ready && !q->has_token && !ask(q)) return;
     const rh_grant *grant = client->management_grant;
     if (ready && q->has_token && client->state == RH_CLIENT_OPEN && grant && grant->valid) send(q);
     else if (!q->error.status || q->told) rh_timer_set(client->loop, &q->timer, q->again > now && q->again < q->deadline ? q->again : q->deadline);
@@ -325,7 +330,7 @@ static rh_inquiry *make(rh_client *client, const char *partition, uint32_t timeo
 static void start(rh_inquiry *q)
 {
     if (q->error.status == RH_OK && connect(q->client, &q->error) == RH_OK) rh_client_allow(q->client, q->deadline);
-    if (q->error.status == RH_OK) ask(q);
+    if (q->error.status == RH_OK && !ask(q)) return;
     rh_client_poke(q->client, &q->timer);
 }
 

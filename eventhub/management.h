@@ -24,7 +24,7 @@ struct rh_inquiry {
     bool             ends; /* of those that the loss of a connection ends */
     bool             told;    /* error is only why the last try failed, and another one follows */
     bool             refused; /* its token was, for good */
-    bool             telling; /* that it is asked again: not to be freed */
+    bool             telling; /* somebody that it is asked again, or that it wants a token: not to be freed */
     uint32_t         tries;
     rh_time          again;   /* not asked before */
     bool             done; /* told; freed as soon as the call is idle */

@@ -268,19 +268,22 @@ Test(latest, costs_one_round_trip_and_none_when_questions_have_their_links)
     }
 }
 
-/* A credential that cannot sign questions for now, and an owner who gives up when he hears that they are asked again. */
+/* A credential that cannot sign questions for now, and an owner who gives up when asked for a token or when he hears of another try. */
 static struct {
     client_world world;
     rh_consumer *consumer;
-    bool         destroys;
+    bool         destroys, in_credential;
     unsigned     gives_up, events;
 } impatient;
+
+static void give_up(void);
 
 static void give_token(void *user, const char *audience, rh_token_request *request)
 {
     (void)user;
     bool is_question = strcmp(audience + strlen(audience) - 4, "/hub") == 0;
-    if (is_question) rh_token_fail(request, true, "not now");
+    if (is_question && impatient.in_credential && impatient.consumer) give_up();
+    else if (is_question) rh_token_fail(request, true, "not now");
     else rh_token_answer(request, rh_str("a token"), RH_TOKEN_JWT, 0);
 }
 
@@ -289,23 +292,29 @@ static void forget_token(void *user, rh_token_request *request)
     (void)user, (void)request;
 }
 
-static void give_up(void *user, rh_client *client, const rh_retry *retry)
+static void on_retry(void *user, rh_client *client, const rh_retry *retry)
 {
     (void)user, (void)client, (void)retry;
+    if (!impatient.in_credential) give_up();
+}
+
+static void give_up(void)
+{
     if (impatient.gives_up++) return;
     if (impatient.destroys) rh_consumer_destroy(impatient.consumer), impatient.consumer = NULL;
     else rh_consumer_close(impatient.consumer, 0);
 }
 
-Test(latest, of_a_consumer_that_ends_when_it_hears_of_another_try_is_not_asked_again)
+Test(latest, of_a_consumer_that_ends_inside_a_callback_of_its_question_is_not_asked_for_again)
 {
     static const rh_credential credential = { .request = give_token, .cancel = forget_token };
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         memset(&impatient, 0, sizeof impatient);
-        impatient.destroys = i == 1;
+        impatient.destroys      = i % 2;
+        impatient.in_credential = i / 2;
         world_open(&impatient.world, RH_CLIENT_OPTS(.connection_string = "Endpoint=sb://toy;UseDevelopmentEmulator=true", .hub = "hub",
                                                     .credential = &credential, .retry.delay_ms = 100));
-        impatient.world.client->handler.on_retry = give_up;
+        impatient.world.client->handler.on_retry = on_retry;
         cr_assert_eq(rh_consumer_open(impatient.world.client, RH_CONSUMER_OPTS(.partition = "0", .position.kind = RH_POSITION_LATEST), &impatient.consumer), RH_OK);
         toy_loop_pass(&impatient.world.toy, 10);
         cr_expect_eq(impatient.gives_up, 1);
