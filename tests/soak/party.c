@@ -289,6 +289,15 @@ bool soak_parties_caught_up(const soak *s)
     return true;
 }
 
+void soak_parties_renew(soak *s)
+{
+    for (int i = 0; i < SOAK_WRITERS; i++) {
+        rh_producer_destroy(s->writers[i].producer);
+        s->writers[i].producer  = NULL;
+        s->writers[i].is_closed = false;
+    }
+}
+
 void soak_parties_close(soak *s)
 {
     for (int i = 0; i < SOAK_PARTIES; i++) {

@@ -80,6 +80,7 @@ void soak_parties_step(soak *s, rh_time now);
 void soak_parties_ask(soak *s, rh_time now);  /* about every partition's end */
 bool soak_parties_rest(const soak *s);        /* no send is under way */
 bool soak_parties_caught_up(const soak *s);   /* all that the service told of was read, since the last question */
+void soak_parties_renew(soak *s);             /* makes the writers anew: what a send without answer holds goes with its link */
 void soak_parties_close(soak *s);
 
 #endif
