@@ -225,8 +225,4 @@ static void run(const uint8_t *data, size_t size)
 }
 
 TARGET(run, 20000, 1000)
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-    return kit_mutate_frame(data, size, max, seed);
-}
+TARGET_HOLDS_FRAMES

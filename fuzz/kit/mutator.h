@@ -25,6 +25,13 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((w
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_n, const uint8_t *b, size_t b_n, uint8_t *out, size_t max, unsigned seed);
 
+/* CFLAGS with -DKIT_PLAIN build targets without, to see what it is worth. */
+#ifdef KIT_PLAIN
+#define TARGET_HOLDS_VALUES(skip)
+#define TARGET_HOLDS_RECORDS
+#define TARGET_HOLDS_FRAMES
+#else
+
 /** Behind TARGET(): inputs hold values behind `skip` bytes. */
 #define TARGET_HOLDS_VALUES(skip)                                                                  \
     size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)           \
@@ -48,5 +55,14 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_n, const uint8_t *b,
     {                                                                                               \
         return kit_cross_records(a, a_n, b, b_n, out, max, seed);                                   \
     }
+
+/** Behind TARGET(): an input is a frame. */
+#define TARGET_HOLDS_FRAMES                                                                        \
+    size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)           \
+    {                                                                                               \
+        return kit_mutate_frame(data, size, max, seed);                                             \
+    }
+
+#endif
 
 #endif
