@@ -68,7 +68,7 @@ help:
 	@echo "make valgrind   unit tests of codec/ and proto/, fuzz inputs and worlds under valgrind (SEEDS=20)"
 	@echo "make coverage   every line of codec/ and proto/ is reached by unit tests and corpora together"
 	@echo "make fuzz       the fuzz targets (TIME=60 seconds each, JOBS=1 at once, TARGET=value for one; fuzz/README.md)"
-	@echo "make fuzz-X     storm: unguided and quicker; canaries: every planted bug is found; seeds: those of the tables, written again"
+	@echo "make fuzz-X     coverage, min, floors: of the corpora; canaries: every planted bug is found; seeds: those of the tables, written again"
 	@echo "make lint       gcc and clang at the full warning level"
 	@echo "make instructions  what a path costs, into the table that make test holds it to (REASON=... to raise a row)"
 	@echo "make bench      every bench beside floors and rivals, and the goal table: 10 minutes (FULL=1: all sizes, much longer)"
@@ -166,7 +166,7 @@ STARVING = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup free mm
 $(BUILD)/tests/starvation: TEST_LIBS = $(STARVING)
 $(BUILD)/tests/codec_proton $(BUILD)/tests/proto_proton $(BUILD)/tests/proto_proton_engine: TEST_LIBS = -lqpid-proton
 
-tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(BUILD)/soak $(REPLAYS) $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
+tests: build $(TESTS) $(PROGRAMS) $(BUILD)/rh-sim $(BUILD)/rh-long $(BUILD)/soak $(REPLAYS) $(BUILD)/aim $(BUILD)/tests/proton_listener $(BUILD)/tests/event_lines $(BUILD)/bench/heap.so $(BUILD)/bench/delay
 
 check: packages-test
 	@$(MAKE) --no-print-directory tests
@@ -302,6 +302,19 @@ fuzz-storm: packages-fuzz
 fuzz-canaries: packages-fuzz
 	@BUILD=$(BUILD) fuzz/canaries.sh
 
+# What the corpora of the tree reach of codec/ and proto/ by themselves; and no more inputs than that needs.
+fuzz-coverage: packages-fuzz
+	@BUILD=$(BUILD) fuzz/coverage.sh
+
+MINIMAL = $(if $(filter command line,$(origin TARGET)),$(TARGET),$(filter-out schedule,$(TARGETS)))
+fuzz-min: packages-fuzz
+	@$(MAKE) --no-print-directory -s $(MINIMAL:%=$(BUILD)/fuzz/%)
+	@BUILD=$(BUILD) fuzz/minimize.sh $(MINIMAL)
+
+fuzz-floors fuzz-floors-check: packages-fuzz
+	@$(MAKE) --no-print-directory -s $(TARGET:%=$(BUILD)/fuzz/%)
+	@BUILD=$(BUILD) fuzz/floors.sh $(if $(filter %-check,$@),check,write) $(TARGET)
+
 # The same targets with files for input, by any compiler: fuzz/replay.c.
 $(BUILD)/replay/%: $(BUILD)/fuzz/%.o $(BUILD)/fuzz/replay.o $(KIT) $(STATIC)
 	@mkdir -p $(@D)
@@ -322,6 +335,10 @@ AIM = $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/aim/*.c)) $(BUILD)/fuzz/kit/st
 $(BUILD)/aim: $(AIM) $(STATIC)
 	@echo "  link $@"
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/proton_listener: tests/interop/proton_listener.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -std=gnu11 $(WARNINGS) -o $@ $< $$(test -e /usr/include/proton/proactor.h && echo -lqpid-proton)
 
 # The seeds that come of tables, written again; those of other inputs were written by hand.
 $(BUILD)/make-seeds: $(patsubst %.c,$(BUILD)/%.o,$(wildcard fuzz/seeds/*.c)) $(STATIC)

@@ -7,6 +7,10 @@ echo "codec/ and proto/ by their call graph and their lines"
 part recursion 120 tests/recursion.sh
 part coverage 400 make --no-print-directory -s coverage
 
+echo "the fuzzing kit"
+part fuzz_floors 500 make --no-print-directory -s fuzz-floors-check
+part aim 200 tests/aim.sh
+
 echo "instructions"
 part instructions 300 tests/instructions.sh check
 
