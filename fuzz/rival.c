@@ -58,6 +58,7 @@ static void run(const uint8_t *data, size_t size)
     it.ours   = whole > 0 && rh_value_check(bytes) == RH_OK;
     it.theirs = read_by_proton(theirs, bytes);
     rh_value_print(bytes, text, sizeof text);
+    if (it.ours && it.theirs && rival_cannot_write(bytes)) return;
     if (it.ours && it.theirs) it.their_text = text_of_proton(theirs);
     if (it.ours != it.theirs || (it.ours && strcmp(it.our_text, it.their_text) != 0)) explain(&it);
 }

@@ -13,6 +13,9 @@ struct rival_case {
     const char *our_text, *their_text; /* where both do */
 };
 
+/** Whether proton must not be asked to write this again, though it took it: it would read memory that nobody has set. */
+bool rival_cannot_write(rh_slice bytes);
+
 /** Why; NULL: nobody knows. */
 const char *rival_difference(const struct rival_case *it);
 
