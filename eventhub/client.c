@@ -218,7 +218,6 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     if (!client) return refuse(error, RH_E_MEMORY, rh_status_words(RH_E_MEMORY));
     memset(client, 0, sizeof *client);
     client->loop                 = loop;
-    client->handler              = copy.handler;
     client->user                 = copy.user;
     client->log                  = copy.log.on_log ? copy.log : *rh_loop_log(loop);
     client->attachments_max      = copy.links ? copy.links : DEFAULT_LINKS;
@@ -233,7 +232,8 @@ rh_status rh_client_create(rh_loop *loop, const rh_client_opts *opts, rh_client 
     rh_exchange_init(&client->cbs, client, "$cbs", CBS_GATHER);
     rh_exchange_init(&client->management, client, "$management", MANAGEMENT_GATHER);
 
-    status = fill(client, &copy, &from, error);
+    status          = fill(client, &copy, &from, error);
+    client->handler = copy.handler; /* now: no frame of the engine that fill() tries is anybody's */
     if (status) rh_client_free(client);
     else *out = client;
     return status;

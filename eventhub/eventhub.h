@@ -350,7 +350,8 @@ typedef struct rh_producer_handler {
     void (*on_open)(void *user, rh_producer *producer);
 
     /**
-     * Exactly once for each send that answered RH_OK, in the order of the sends but for what passed its deadline.
+     * Exactly once for each send that answered RH_OK. With in_flight 1 in the order of the sends but for what passed its deadline;
+     * with more, as the service answers.
      *   RH_OK                  stored
      *   RH_E_TIMEOUT           the deadline passed and the service cannot have it
      *   RH_E_OUTCOME_UNKNOWN   all bytes left and no answer came: only you can say whether a duplicate hurts

@@ -73,5 +73,5 @@ for target in $targets; do
     esac
     cp "$OUT/amqp.dict" "$OUT/$target.dict"
     [ "$target" != schedule ] || : >"$OUT/$target.dict" # its input is choices
-    ! command -v zip >/dev/null || zip -qjr "$OUT/${target}_seed_corpus.zip" "fuzz/corpus/$target"
+    ! command -v zip >/dev/null || [ ! -d "fuzz/corpus/$target" ] || zip -qjr "$OUT/${target}_seed_corpus.zip" "fuzz/corpus/$target"
 done

@@ -51,7 +51,7 @@ fuzz_one() { # target
     for ((job = 1; job <= JOBS; job++)); do
         logs+=("$BUILD/fuzz/$target.$job.log")
         "$BUILD/fuzz/$target" -max_total_time="$TIME" -max_len="$LENGTH" -timeout=10 -rss_limit_mb=2048 -reload=5 -print_final_stats=1 \
-            -dict="$BUILD/fuzz/$target.dict" -artifact_prefix="$findings/" "$corpus" "fuzz/corpus/$target" >"${logs[-1]}" 2>&1 &
+            -dict="$BUILD/fuzz/$target.dict" -artifact_prefix="$findings/" "$corpus" $(shipped "$target") >"${logs[-1]}" 2>&1 &
         jobs+=($!)
     done
     while sleep 1 && kill -0 "${jobs[@]}" 2>/dev/null; do progress "$target" $((SECONDS - start)) "${logs[@]}"; done

@@ -16,7 +16,7 @@ storm_one() { # target
     jobs=()
     for ((job = 1; job <= JOBS; job++)); do
         logs+=("$BUILD/storm/$target.$job.log")
-        "$BUILD/storm/$target" -t "$TIME" -l "$LENGTH" -s "$seed$job" -o "$findings/storm-$seed$job" "fuzz/corpus/$target" "$BUILD/corpus/$target" >"${logs[-1]}" 2>&1 &
+        "$BUILD/storm/$target" -t "$TIME" -l "$LENGTH" -s "$seed$job" -o "$findings/storm-$seed$job" $(shipped "$target") "$BUILD/corpus/$target" >"${logs[-1]}" 2>&1 &
         jobs+=($!)
     done
     for job in "${jobs[@]}"; do wait "$job" || found=$((found + 1)); done

@@ -5,6 +5,9 @@ grouped() { # 1234567 -> 1,234,567
 }
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
+# A new target has no inputs yet.
+shipped() { [ ! -d "fuzz/corpus/$1" ] || echo "fuzz/corpus/$1"; }
+
 print_of_library() { cat codec/*.[ch] proto/*.[ch] proto/*.def | sha256sum | cut -c1-16; }
 count_up() { # target executions seconds findings
     local print

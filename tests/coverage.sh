@@ -18,8 +18,9 @@ for target in fuzz/corpus/*/; do
     timeout -k 5 300 "$BUILD/replay/$name" "$target" > "$work/log" 2>&1 || { echo "coverage: a replay of $name fails"; exit 1; }
 done
 
-# A line is reached when any object that holds it says so: headers are in many.
-find "$BUILD" -name '*.gcda' | while read -r data; do gcov -t "$data" 2>/dev/null; done | awk -F: '
+# A line is reached when any object that holds it says so: headers are in many. Other layers have copies of their own of
+# what stands in a header, and need not use them all.
+find "$BUILD" -name '*.gcda' | grep -vE '/(transport|eventhub|emulator)/' | while read -r data; do gcov -t "$data" 2>/dev/null; done | awk -F: '
     /^ *-: *0:Source:/ { file = $4; keep = file ~ /^(codec|proto)\//; next }
     !keep || $1 ~ /^ *-$/ { next }
     { line = file ":" $2 + 0; lines[line]; if ($1 !~ /#####|=====/) reached[line] }

@@ -29,6 +29,22 @@ Test(client, opens_with_the_hostname_and_five_properties)
     cr_expect(world_close(&w));
 }
 
+static unsigned opens_told(void)
+{
+    unsigned count = 0;
+    for (const char *at = w.text; (at = strstr(at, "open(")); at++) count++;
+    return count;
+}
+
+Test(client, tells_each_frame_of_its_opening_once)
+{
+    world_open(&w, NULL);
+    cr_expect_eq(opens_told(), 0, "nothing was said yet");
+    cr_assert(world_is_connected(&w, 5));
+    cr_expect_eq(opens_told(), 2, "one each way");
+    cr_expect(world_close(&w));
+}
+
 Test(client, an_application_id_too_long_for_open_is_left_out)
 {
     char id[200], host[512] = "Endpoint=sb://";
