@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# minimize.sh TARGET ...: the corpus of the tree becomes what of it and of BUILD/corpus is needed to reach every edge that they reach
-# together. What has a name keeps it, and stays while it reaches anything first or KEEP matches it; what campaigns found is named by its content.
-# Files of more than 4 KiB are left out unless they have a name. MIN=FOLDER ... takes inputs from there too.
+# minimize.sh TARGET ...: adds to the corpus of the tree what of BUILD/corpus is needed to reach every edge that they reach together. Inputs
+# with names stay; what campaigns found is named by its content, is at most 4 KiB long, and goes when it is not needed any more.
+# MIN='FOLDER ...' takes inputs from FOLDER/TARGET too.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/.."
@@ -14,9 +14,7 @@ for target in "$@"; do
     corpus=fuzz/corpus/$target more=()
     for folder in "$BUILD/corpus/$target" ${MIN:+$(printf "%s/$target " $MIN)}; do [ -d "$folder" ] && more+=("$folder"); done
     before=$(find "$corpus" -type f | wc -l)
-    # First those with names, so that they are what is kept of two that do the same; edges alone, for counts of them are without end.
-    mkdir -p "$work/$target"
-    cp "$corpus"/* "$work/$target"
+    # Edges alone, for counts of them are without end.
     known=$work/$target.new
     mkdir -p "$known"
     timeout 900 "$BUILD/fuzz/$target" -merge=1 -use_counters=0 -max_len=4096 -rss_limit_mb=2048 "$known" "$corpus" "${more[@]}" >"$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
