@@ -12,6 +12,8 @@
 
 #include "emulator/emulator.h"
 #include "fuzz/kit/mutator.h"
+/* Tokens and answers are put together on it. */
+#define STACK_MAX (128 * 1024)
 #include "fuzz/kit/target.h"
 #include "fuzz/kit/world.h"
 #include "fuzz/oracle.h"

@@ -16,9 +16,10 @@ void kit_steps_begin(void);
 uint64_t kit_steps(void);
 
 /**
- * Aborts, and says why, if there were more than `constant + each * bytes`. Both numbers are a few times what the
- * campaigns have met (RH_STEPS=1 tells): a loop over a count instead of over bytes misses them by orders of magnitude.
+ * Aborts, and says why, if there were more than `constant + each * bytes`, or if they took more than `stack` bytes of it. The numbers are a
+ * few times what the campaigns have met (RH_STEPS=1 tells): a loop over a count instead of over bytes misses them by orders of
+ * magnitude.
  */
-void kit_steps_end(uint64_t constant, uint64_t each, size_t bytes);
+void kit_steps_end(uint64_t constant, uint64_t each, size_t stack, size_t bytes);
 
 #endif

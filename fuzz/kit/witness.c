@@ -207,6 +207,44 @@ static void said_flow(struct witness *w, struct witness_session *s, const rh_amq
 
 /* -- transfers --------------------------------------------------------------------------------- */
 
+/* Those of links that are gone stay: when there is no more room, nothing is known. */
+static void note_open(struct witness_session *s, uint32_t id)
+{
+    size_t i = 0;
+    while (i < WITNESS_OPEN && s->open[i].live) i++;
+    s->crowded |= i == WITNESS_OPEN;
+    if (s->crowded) return;
+    s->open[i].live    = true;
+    s->open[i].decided = false;
+    s->open[i].id      = id;
+}
+
+static bool is_open(const struct witness_session *s, uint32_t id)
+{
+    if (s->crowded) return true;
+    for (size_t i = 0; i < WITNESS_OPEN; i++)
+        if (s->open[i].live && s->open[i].id == id) return true;
+    return false;
+}
+
+/* What the peer has decided and not settled we settle; that it settles, too, before we have said so is a race. */
+static void heard_disposition(struct witness_session *s, const rh_amqp_disposition *disposition)
+{
+    uint32_t span = disposition->last - disposition->first;
+    s->crowded |= span >= UINT32_C(0x80000000); /* backwards: whatever the engine makes of it */
+    for (size_t i = 0; i < WITNESS_OPEN; i++) {
+        if (!s->open[i].live || s->open[i].id - disposition->first > span) continue;
+        s->open[i].decided |= !disposition->settled;
+        s->open[i].live = s->open[i].decided;
+    }
+}
+
+static void note_settled(struct witness_session *s, const rh_amqp_disposition *disposition)
+{
+    for (size_t i = 0; i < WITNESS_OPEN; i++)
+        if (s->open[i].id - disposition->first <= disposition->last - disposition->first) s->open[i].live = false;
+}
+
 static void delivery_begins(struct witness_session *s, struct witness_link *link, const rh_amqp_transfer *transfer)
 {
     REQUIRE(!transfer->aborted && (transfer->has & RH_HAS_TRANSFER_DELIVERY_ID) && transfer->delivery_tag.p != NULL);
@@ -216,6 +254,7 @@ static void delivery_begins(struct witness_session *s, struct witness_link *link
     link->credit--;
     link->delivery_count++;
     link->delivery_id = transfer->delivery_id;
+    if (!transfer->settled) note_open(s, transfer->delivery_id);
 }
 
 static void said_transfer(struct witness *w, struct witness_session *s, const rh_amqp_transfer *transfer)
@@ -230,10 +269,13 @@ static void said_transfer(struct witness *w, struct witness_session *s, const rh
     link->half = transfer->more && !transfer->aborted;
 }
 
-static void said_disposition(const struct witness_session *s, const rh_amqp_disposition *disposition)
+/* What ends a range of ours nobody has settled yet. */
+static void said_disposition(struct witness_session *s, const rh_amqp_disposition *disposition)
 {
     if (disposition->role) return; /* what the owner settles is its own affair */
     REQUIRE(ahead(disposition->first, s->next_delivery_id) > 0 && ahead(disposition->last, s->next_delivery_id) > 0);
+    REQUIRE(disposition->settled && is_open(s, disposition->first) && is_open(s, disposition->last));
+    note_settled(s, disposition);
 }
 
 /* -- both directions --------------------------------------------------------------------------- */
@@ -268,6 +310,7 @@ static void hear(struct witness *w, uint16_t channel, rh_composite_id id, const 
     if (id == RH_AMQP_ATTACH) heard_attach(w, s, &p->attach);
     if (id == RH_AMQP_FLOW) heard_flow(w, s, &p->flow);
     if (id == RH_AMQP_TRANSFER) s->next_incoming_id++;
+    if (id == RH_AMQP_DISPOSITION && p->disposition.role) heard_disposition(s, &p->disposition);
     if (id == RH_AMQP_DETACH) heard_detach(w, s, &p->detach);
     if (id == RH_AMQP_END) s->over = true;
 }

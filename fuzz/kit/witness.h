@@ -10,7 +10,7 @@
 
 #include "proto/proto.h"
 
-enum { WITNESS_SESSIONS = 8, WITNESS_LINKS = 32, WITNESS_FRAMES = 1024 };
+enum { WITNESS_SESSIONS = 8, WITNESS_LINKS = 32, WITNESS_FRAMES = 1024, WITNESS_OPEN = 32 };
 
 struct witness_link {
     bool     live, said, heard; /* our attach was seen, the peer's was */
@@ -31,6 +31,8 @@ struct witness_session {
     uint32_t next_outgoing_id, first_outgoing_id, next_delivery_id, next_incoming_id;
     uint32_t window;            /* transfers that the peer still takes */
     uint32_t peer_handle_max;
+    bool     crowded;           /* nothing is known of open deliveries any more */
+    struct { bool live, decided; uint32_t id; } open[WITNESS_OPEN]; /* deliveries of ours that nobody has settled */
 };
 
 /* What was written and has not left. */

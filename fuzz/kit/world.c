@@ -49,6 +49,12 @@ static void in_callback(void)
     w.inside_now = false;
 }
 
+/* What is lent for a callback can be read in it. */
+static void read_all(rh_slice bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++) (void)*(const volatile uint8_t *)&bytes.p[i];
+}
+
 /* -- what the engine tells --------------------------------------------------------------------- */
 
 static uint8_t on_sasl(void *user, rh_engine *engine, rh_slice mechanism, rh_slice response)
@@ -136,6 +142,8 @@ static void on_delivery(void *user, rh_link *link, const rh_incoming *incoming)
     (void)user;
     REQUIRE(incoming->payload.n <= MESSAGE_MAX && incoming->tag.n <= 32);
     REQUIRE(!incoming->gathered || incoming->payload.n <= GATHER);
+    read_all(incoming->payload);
+    read_all(incoming->tag);
     w.link    = link;
     w.last_id = incoming->delivery_id;
     in_callback();
@@ -146,6 +154,8 @@ static void on_outcome(void *user, rh_link *link, rh_delivery *delivery, const r
     (void)user, (void)link;
     REQUIRE(rh_delivery_user(delivery) == &w);
     REQUIRE(outcome->kind <= RH_UNKNOWN);
+    read_all(outcome->condition);
+    read_all(outcome->description);
     rh_delivery_set_user(delivery, NULL);
     w.told++;
     in_callback();
