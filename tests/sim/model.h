@@ -21,7 +21,7 @@ typedef struct sim_event {
     uint8_t  open;     /* sends without outcome */
     uint16_t archived; /* times that it was stored by a service that has forgotten it */
     uint32_t again;    /* times that it was sent beyond the first */
-    rh_time  due;      /* its last send ends by then */
+    rh_time  begun, due; /* its last send: it ends between these */
     bool     ordered;  /* the first time that it is stored comes after that of its producer's events before */
     bool     once;     /* of a producer that sends again only what cannot be stored yet */
 } sim_event;
