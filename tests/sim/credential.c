@@ -113,12 +113,12 @@ static rh_time idle_before_end(const sim_credential *k, const audience *a)
     return since > patient ? since : 0;
 }
 
-/* What is asked for because the old one has ended says nothing about the time before. */
+/* What is asked for because the old one has ended says nothing about the time before, unless another was given meanwhile. */
 static void note_request(const sim_credential *k, audience *a, rh_time now)
 {
     bool late = a->ends && now >= a->ends;
     if (!late) a->idle = 0;
-    else if (a->idle == 0) a->idle = idle_before_end(k, a);
+    else if (a->idle == 0 || a->given) a->idle = idle_before_end(k, a);
     if (a->given && now - a->asked_at >= a->life / 2) a->asked = 0; /* the service took it, or would have said so before */
     a->given    = false;
     a->asked++;

@@ -5,6 +5,7 @@
 
 /* Whatever is retained for a month is there at the end, however long the machine slept. */
 #define RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000)
+#define STORE_BYTES  (UINT64_C(4) << 30) /* more than any world sends: what is stored stays */
 
 /* What a producer sent at the last moment has to be read as well. */
 #define LAST_EVENTS RH_SECONDS(3)
@@ -44,6 +45,7 @@ bool sim_world_serve(sim_world *world)
     rh_error        error;
     rh_status       status = rh_emulator_create(&world->loop.loop, RH_EMULATOR_OPTS(
         .hubs = &hub, .hub_count = 1, .rule = "rule", .key = SIM_CANARY, .listen_port = port, .retention_ms = RETENTION_MS,
+        .max_bytes = STORE_BYTES,
         .limits = world->shape.service, .log = { on_service_log, world }, .faults = { .judge = sim_swarm_judge, .user = &world->swarm }), &world->emulator, &error);
     if (status != RH_OK) sim_model_wrong(&world->model, "no namespace: %s", error.description);
     world->swarm.emulator = world->emulator;
