@@ -375,13 +375,30 @@ static void oversize(struct link *link, const char *words)
     link->swallowing = link->reject_oversize;
 }
 
+/* [2.6.7] The owner hears nothing of this delivery, and so would never renew the credit that it has used: it comes back here. Under
+ * drain it is gone, and may have been the last. */
+static void not_delivered(struct link *link)
+{
+    rh_engine *engine = link_engine(link);
+    if (!link->drain) {
+        link->limit++;
+        if (rh_serial_before(link->granted, link->limit)) link->granted = link->limit;
+        link->flow_due = true;
+        rh_link_due(link);
+    } else if (rh_link_usable(link) == 0) {
+        link->drain = false;
+        if (engine->handler->on_drained) engine->handler->on_drained(engine->user, slot_handle(link));
+    }
+}
+
 static void reject_oversize(struct link *link, uint32_t id, bool settled)
 {
     link->swallowing = false;
     link_engine(link)->counts.deliveries_in++;
-    if (settled) return;
-    (void)rh_link_settle(slot_handle(link), id, id, RH_REJECTED, "amqp:link:message-size-exceeded",
-                         "the message is larger than the link's max-message-size");
+    if (!settled)
+        (void)rh_link_settle(slot_handle(link), id, id, RH_REJECTED, "amqp:link:message-size-exceeded",
+                             "the message is larger than the link's max-message-size");
+    not_delivered(link);
 }
 
 static void gather_begin(struct link *link, const rh_amqp_transfer *transfer)
@@ -464,6 +481,7 @@ static void transfer_taken(struct link *link, const rh_amqp_transfer *transfer, 
     if (first ? !begins_well(link, transfer) : !continues_well(link, transfer)) return;
     if (transfer->aborted) {
         link->gathering = link->swallowing = false;
+        not_delivered(link);
         return;
     }
     if (first && !transfer->more) {

@@ -353,6 +353,40 @@ Test(delivery, an_aborted_delivery_is_forgotten_by_the_receiver)
     pair_free(pair);
 }
 
+Test(delivery, one_that_is_aborted_gives_its_credit_back)
+{
+    struct peer *peer = receiver_peer(0, 1);
+    peer->end.credit  = 0; /* its owner renews nothing, for it is told nothing */
+    for (uint32_t id = 0; id < 6; id += 2) {
+        say_part(peer, id, true, false, "half");
+        say_part(peer, id, false, true, "");
+        cr_expect_eq(rh_link_credit_left(peer->end.link), 1);
+        say_part(peer, id + 1, false, true, "aborted in its first frame");
+        cr_expect_eq(rh_link_credit_left(peer->end.link), 1);
+    }
+    rh_amqp_flow flow;
+    cr_assert(peer_heard(peer, RH_AMQP_FLOW, peer_heard_count(peer, RH_AMQP_FLOW) - 1, &flow));
+    cr_expect_eq(flow.link_credit, 1, "and the sender hears of it");
+    say_part(peer, 6, false, false, "whole");
+    cr_expect_eq(peer->end.count[ON_DELIVERY], 1);
+    cr_expect_eq(peer->end.count[ON_DETACH], 0);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 0);
+    peer_free(peer);
+}
+
+Test(delivery, one_that_is_aborted_may_end_a_drain)
+{
+    struct peer *peer = receiver_peer(0, 2);
+    peer->end.credit  = 0;
+    cr_assert_eq(rh_link_drain(peer->end.link), RH_OK);
+    say_part(peer, 0, false, true, "");
+    cr_expect_eq(peer->end.count[ON_DRAINED], 0, "one may still come");
+    say_part(peer, 1, false, true, "");
+    cr_expect_eq(peer->end.count[ON_DRAINED], 1);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 0);
+    peer_free(peer);
+}
+
 Test(delivery, one_that_left_cannot_be_taken_back)
 {
     struct peer *peer = sender_peer(65536, 10);
@@ -556,6 +590,7 @@ Test(delivery, an_oversized_one_is_swallowed_and_rejected_where_asked)
     say_part(peer, 3, false, false, "fits");
     cr_expect_eq(peer->end.count[ON_DELIVERY], 1);
     cr_expect_arr_eq(peer->end.last, "fits", 4);
+    cr_expect_eq(rh_link_credit_left(peer->end.link), 9, "its owner heard of one, and renews the credit of no other");
     cr_expect_eq(peer->end.count[ON_DETACH], 0);
     cr_expect_eq(peer_heard_count(peer, RH_AMQP_DISPOSITION), 3);
     rh_amqp_disposition disposition;
