@@ -273,6 +273,13 @@ bool rh_delivery_cut(struct link *link)
 
 /* -- outcomes from the peer -------------------------------------------------------------------- */
 
+/* Whether a disposition of ours may still be said. */
+static bool settles(const struct session *session)
+{
+    bool mapped = session->state == SESSION_MAPPED && !session->dying && !session->end_due;
+    return mapped && connection_may_send(session->engine);
+}
+
 struct verdict {
     rh_outcome_kind kind;
     rh_slice        condition, description;
@@ -326,8 +333,8 @@ void rh_deliveries_settled(struct session *session, const rh_amqp_disposition *d
         answer.due  = true;
     }
     /* [2.6.12] A receiver that waits for us to settle: it has decided, so we do. One range for all, which input has
-     * left room for: what lies between is settled already. */
-    if (answer.due && !disposition->settled) (void)rh_session_settle(session, &answer, rh_slice_of(NULL, 0));
+     * left room for: what lies between is settled already. Not behind our own end, when nothing is left to settle. */
+    if (answer.due && !disposition->settled && settles(session)) (void)rh_session_settle(session, &answer, rh_slice_of(NULL, 0));
 }
 
 /* -- receiving --------------------------------------------------------------------------------- */
@@ -511,12 +518,6 @@ void rh_delivery_take(struct session *session, rh_slice body)
 }
 
 /* -- settling ---------------------------------------------------------------------------------- */
-
-static bool settles(const struct session *session)
-{
-    bool mapped = session->state == SESSION_MAPPED && !session->dying && !session->end_due;
-    return mapped && connection_may_send(session->engine);
-}
 
 rh_status rh_link_settle(rh_link *handle, uint32_t first, uint32_t last, rh_outcome_kind outcome, const char *condition,
                          const char *description)

@@ -414,6 +414,26 @@ Test(session, what_is_queued_when_its_owner_ends_the_session_is_dropped)
 }
 
 /* What crosses our end: outcomes of what left before it count, nothing else is heard. */
+/* [2.6.12] The peer decides and leaves it to us to settle; but after our end the session says nothing more. */
+Test(session, what_is_decided_after_our_end_is_not_settled_any_more)
+{
+    struct peer *peer = client_peer(10, 10);
+    for (int i = 0; i < 3; i++) cr_assert_eq(end_send(&peer->end, "a", false), RH_OK);
+    peer_hear(peer);
+    cr_assert_eq(rh_session_end(peer->end.session, NULL, NULL), RH_OK);
+    peer_hear(peer);
+    cr_assert_eq(peer_heard_count(peer, RH_AMQP_END), 1);
+    for (uint32_t id = 0; id < 3; id += 2) {
+        rh_amqp_disposition disposition = { .has = RH_HAS_DISPOSITION_ROLE | RH_HAS_DISPOSITION_FIRST, .role = true, .first = id,
+                                            .state = rh_slice_of("\x00\x53\x24\x45", 4) };
+        peer_say(peer, 0, RH_AMQP_DISPOSITION, &disposition);
+        peer_hear(peer);
+    }
+    cr_expect_eq(peer_heard_count(peer, RH_AMQP_DISPOSITION), 0);
+    cr_expect_eq(peer->end.outcomes[RH_ACCEPTED], 2, "the word itself still counts");
+    peer_free(peer);
+}
+
 Test(session, after_our_end_only_outcomes_are_heard)
 {
     struct peer *peer = client_peer(100, 10);
