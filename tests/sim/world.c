@@ -60,6 +60,18 @@ static void pass(sim_world *world, rh_time time, bool (*done)(const sim_world *w
         if (rh_loop_turn(&world->loop.loop, until + world->loop.slept) != RH_OK) break;
 }
 
+/* An event that was kept and is let go just now may have a flow on its way: what is missing is missing each time one looks. */
+static void judge_rest(sim_world *world)
+{
+    for (int looks = 3; looks > 0; looks--) {
+        pass(world, 2 * world->shape.trip_most + REST, NULL);
+        if (world->model.wrong[0]) return;
+        sim_balance_judge(world);
+        if (!world->model.wrong[0]) return;
+        if (looks > 1) world->model.wrong[0] = 0;
+    }
+}
+
 static void finish(sim_world *world, sim_result *result)
 {
     char     text[256];
@@ -78,10 +90,7 @@ static void finish(sim_world *world, sim_result *result)
     result->finished = world->loop.now - calm;
     sim_workload_unfinished(world, text, sizeof text);
     if (text[0]) sim_model_wrong(&world->model, "not done %.3f s after the last fault: %s", (double)result->finished / 1e9, text);
-    if (!text[0]) {
-        pass(world, 2 * world->shape.trip_most + REST, NULL);
-        sim_balance_judge(world);
-    }
+    if (!text[0]) judge_rest(world);
     sim_workload_close(world);
     pass(world, RH_SECONDS(60), sim_workload_is_closed);
     if (!sim_workload_is_closed(world)) sim_model_wrong(&world->model, "a client did not close");
