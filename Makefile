@@ -218,7 +218,8 @@ long: packages-build
 
 sim: packages-build
 	@$(MAKE) --no-print-directory $(BUILD)/rh-sim
-	$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS) --jobs $(JOBS)
+	@$(BUILD)/rh-sim --from $(FROM) --seeds $(SEEDS) --jobs $(JOBS) || { \
+		echo "of a seed that failed: $(BUILD)/rh-sim SEED tells the story, $(BUILD)/rh-sim SEED --shrink leaves out what it does not need (tests/sim/README.md)"; exit 1; }
 
 # Real clients against the emulator and the stand-in, into tests/sessions/; prints the table of its README.md.
 record-sessions: packages-bench

@@ -26,7 +26,7 @@ best_of() { # word logs ...: cov: and ft: of the last lines that tell them
 
 # What was found, and where: of a stack the lines in our own folders.
 tell_of() { # logs ...
-    sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^([0-9]+ steps for .*)/    \1/p' \
+    sed -nE -e 's/^(.*(ERROR: |runtime error: ).*)/    \1/p' -e 's/^([0-9]+ steps for .*)/    \1/p' -e 's/^(fuzz\/[a-z_\/]+\.[ch]:[0-9]+: .*)/    \1/p' \
         -e 's/^ *#[0-9]+ 0x.* in ([A-Za-z_0-9]+) .*\/((fuzz|codec|proto|eventhub|emulator)\/([a-z]+\/)?[a-z_]+\.[ch]:[0-9]+).*/        \1  \2/p' "$@" | head -12
 }
 

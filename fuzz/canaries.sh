@@ -31,8 +31,8 @@ look() { # target
 }
 
 how() { # target: the line that says what was noticed
-    grep -aoE 'SUMMARY: .*|[0-9]+ steps for .*|runtime error: .*|#[0-9]+ 0x[0-9a-f]+ in [a-z_]+ .*/(fuzz|proto|codec)/.*' "$copy/found/$1/log" |
-        grep -avE 'LLVMFuzzer|libFuzzer: deadly' | sed -E "s|$copy/||; s|#[0-9]+ 0x[0-9a-f]+ in ||" | head -1 | cut -c1-90
+    grep -aoE '^fuzz/[a-z_/]+\.[ch]:[0-9]+: .*|SUMMARY: .*|[0-9]+ steps for .*|runtime error: .*|#[0-9]+ 0x[0-9a-f]+ in [a-z_]+ .*/(fuzz|proto|codec)/.*' "$copy/found/$1/log" |
+        grep -avE 'LLVMFuzzer|libFuzzer: deadly| in required ' | sed -E "s|$copy/||; s|#[0-9]+ 0x[0-9a-f]+ in ||" | head -1 | cut -c1-90
 }
 
 canary() { # patch

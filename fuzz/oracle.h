@@ -1,17 +1,25 @@
 /*
- * oracle.h: what the targets hold true. REQUIRE stays in every build, and a fuzzer takes its abort() for a finding.
+ * oracle.h: what the targets hold true. REQUIRE stays in every build, says what did not hold and where, and a fuzzer takes its
+ * abort() for a finding.
  */
 #ifndef RH_FUZZ_ORACLE_H
 #define RH_FUZZ_ORACLE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "codec/codec.h"
 
 #define REQUIRE(x)                                                                                 \
     do                                                                                             \
-        if (!(x)) abort();                                                                         \
+        if (!(x)) required(__FILE__, __LINE__, #x);                                                \
     while (0)
+
+__attribute__((cold, noreturn)) static inline void required(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: %s\n", file, line, what);
+    abort();
+}
 
 /** Whether part lies in whole; an absent part lies anywhere, but has no bytes. */
 static inline bool inside(rh_slice part, rh_slice whole)

@@ -26,7 +26,13 @@ kill -0 "$emulator_pid" && ok || fail "the emulator is not there any more"
 timeout 60 "$BUILD/aim" "127.0.0.1:1" fuzz/corpus/as_broker/header-1 > "$work/told" 2>&1
 [ $? = 1 ] && grep -q 'no connection' "$work/told" && ok || fail "nobody listens"
 timeout 60 "$BUILD/aim" --patience 300 "127.0.0.1:$plain_port" fuzz/corpus/as_broker/no-such-file > "$work/told" 2>&1
+[ $? = 2 ] && grep -q 'no such file' "$work/told" && ok || fail "an input that is not there passes"
+mkdir "$work/empty"
+timeout 60 "$BUILD/aim" --patience 300 "127.0.0.1:$plain_port" "$work/empty" > "$work/told" 2>&1
 [ $? = 1 ] && ok || fail "no input passes"
+timeout 60 "$BUILD/aim" localhost fuzz/corpus/as_broker > "$work/told" 2>&1
+[ $? = 2 ] && grep -q 'not HOST:PORT' "$work/told" && ok || fail "an address without a port passes"
+timeout 60 "$BUILD/aim" --help > "$work/told" 2>&1 && grep -q -- '--patience' "$work/told" && ok || fail "--help"
 
 # In the role of a server: our own client comes, again and again.
 timeout 100 "$BUILD/aim" --role server --every 20 --patience 2000 127.0.0.1:0 fuzz/corpus/as_client > "$work/told" 2>&1 &

@@ -7,9 +7,11 @@
  *       --user NAME:KEY  PLAIN in it, not ANONYMOUS
  *       --every N        each Nth file only
  *       --patience MS    for an answer, and for the end of a connection that was ended; 3000
+ *       --help
  *
  * Each input has a connection of its own. Told at the end: how they ended, by condition; whether the peer kept answering; connections
- * that it kept though they were over; frames that break the specification's form. The exit status tells whether there are any of the last three.
+ * that it kept though they were over; frames that break the specification's form. The exit status is 1 if there are any of the last three or
+ * nothing could be said at all, 2 if the command line is wrong.
  */
 #include <dirent.h>
 #include <getopt.h>
@@ -32,6 +34,16 @@ static struct line      line;
 static const char      *address;
 static int              listening = -1;
 static unsigned         every = 1, met;
+
+static const char usage[] =
+    "aim [--role client] HOST:PORT FILE|FOLDER ...    says inputs of fuzz/corpus/as_broker to a server, a connection for each\n"
+    "aim --role server HOST:PORT FILE|FOLDER ...      says those of as_client to clients that connect here (port 0: any, it is printed)\n"
+    "  --no-sasl        the usual beginning of a client goes without\n"
+    "  --user NAME:KEY  PLAIN in it, not ANONYMOUS\n"
+    "  --every N        each Nth file only\n"
+    "  --patience MS    for an answer, and for the end of a connection that was ended (3000)\n"
+    "  --help\n"
+    "Exit status: 0 nothing was wrong, 1 something was, 2 the command line is.\n";
 
 static void pause_ms(int ms)
 {
@@ -120,7 +132,8 @@ static bool options(int argc, char **argv)
 {
     static const struct option names[] = { { "role", required_argument, NULL, 'r' },  { "no-sasl", no_argument, NULL, 'n' },
                                            { "user", required_argument, NULL, 'u' },  { "every", required_argument, NULL, 'e' },
-                                           { "patience", required_argument, NULL, 'p' }, { 0 } };
+                                           { "patience", required_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' },
+                                           { 0 } };
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'r' && strcmp(optarg, "server") == 0) opts.to_server = false;
         else if (c == 'r' && strcmp(optarg, "client") == 0) opts.to_server = true;
@@ -128,9 +141,28 @@ static bool options(int argc, char **argv)
         else if (c == 'u') opts.user = optarg;
         else if (c == 'e' && atoi(optarg) > 0) every = (unsigned)atoi(optarg);
         else if (c == 'p' && atoi(optarg) > 0) opts.ms = atoi(optarg);
+        else if (c == 'h') fputs(usage, stdout), exit(0);
         else return false;
     }
-    return argc - optind >= 2;
+    return true;
+}
+
+static bool wrong(const char *word, const char *why)
+{
+    fprintf(stderr, "aim: %s%s%s (--help)\n", word, word[0] ? ": " : "", why);
+    return false;
+}
+
+/* HOST:PORT and what to say, all of it there. */
+static bool operands(char **names)
+{
+    struct stat info;
+    const char *colon = names[0] ? strrchr(names[0], ':') : NULL;
+    if (!names[0] || !names[1]) return wrong("", "an address and a file or folder are needed");
+    if (!colon || colon == names[0] || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")]) return wrong(names[0], "not HOST:PORT");
+    for (char **path = names + 1; *path; path++)
+        if (stat(*path, &info) != 0) return wrong(*path, "no such file or folder");
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -138,7 +170,8 @@ int main(int argc, char **argv)
     char told[300];
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (!options(argc, argv)) return fprintf(stderr, "aim [--role client|server] [--no-sasl] [--user NAME:KEY] [--every N] [--patience MS] HOST:PORT FILE|FOLDER ...\n"), 2;
+    if (!options(argc, argv)) return wrong("", "what is that option?"), 2;
+    if (!operands(argv + optind)) return 2;
     address = argv[optind++];
     if (!opts.to_server) {
         if ((listening = line_listen(address, told, sizeof told)) < 0) return perror(address), 2;
