@@ -179,17 +179,37 @@ static void settle(rh_call *call)
     call->on_idle(call);
 }
 
+/* What it took it neither answers nor settles, and until it does, or its session ends, the bytes are lent and the call is not
+ * done: who waits for that would wait for ever. What else was sent there is tried again by whoever wants it. */
+static void give_up(rh_exchange *x)
+{
+    rh_error error;
+    if (x->ending || !x->session) return;
+    rh_error_own(&error, RH_E_TIMEOUT, x->node, " does not settle what it is asked", NULL);
+    rh_story_keep(&x->error, rh_client_allocator(x->client), &error);
+    for (rh_call *call = x->calls; call; call = call->next)
+        if (call->sent && !call->answered) {
+            call->deadline = 0;
+            poke(call);
+        }
+    leave(x);
+    rh_client_wake(x->client);
+}
+
 /* The call may be gone when this returns. */
 static void tell(rh_call *call, const rh_answer *answer, const rh_error *error)
 {
+    rh_exchange *x    = call->exchange;
+    bool         deaf = false;
     if (!call->answered) {
         call->answered = true;
-        rh_timer_cancel(call->exchange->client->loop, &call->timer);
+        rh_timer_cancel(x->client->loop, &call->timer);
         /* Bytes still queued are no use to anybody; what was half sent is aborted. */
-        if (error && call->lent) (void)rh_delivery_abort(call->delivery);
+        if (error && call->lent) deaf = rh_delivery_abort(call->delivery) != RH_OK;
         call->on_answer(call, answer, error);
     }
     settle(call);
+    if (deaf) give_up(x);
 }
 
 static void on_call_timer(void *user, rh_time now)

@@ -171,6 +171,27 @@ Test(cbs, a_renewal_that_nobody_answers_ends_with_the_old_token)
     cr_expect(world_close(&w));
 }
 
+Test(cbs, a_node_that_settles_no_token_is_attached_anew)
+{
+    memset(&hand, 0, sizeof hand);
+    hand.lifetime_ms = 100000;
+    world_open(&w, RH_CLIENT_OPTS(.connection_string = "Endpoint=sb://toy;UseDevelopmentEmulator=true", .hub = "hub", .credential = &credential,
+                                  .operation_timeout_ms = 4000, .retry.delay_ms = 100));
+    come_up(&a, "hub/Partitions/0");
+    rh_time  start  = w.toy.now;
+    unsigned puts   = w.service.puts;
+    w.service.cbs_deaf = true;
+    while (w.service.puts == puts && w.toy.now < start + RH_SECONDS(91)) cr_assert_eq(rh_loop_turn(&w.toy.loop, start + RH_SECONDS(91)), RH_OK);
+    cr_expect_eq(w.service.puts, puts + 1, "a renewal");
+    w.service.cbs_deaf = false;
+    while (w.toy.now < start + RH_SECONDS(150)) cr_assert_eq(rh_loop_turn(&w.toy.loop, start + RH_SECONDS(150)), RH_OK);
+    cr_expect_eq(w.service.puts, puts + 2, "the next try, on a pair of its own");
+    cr_expect_eq(w.service.cbs_links, 4);
+    cr_expect_eq(w.service.connections, 1);
+    cr_expect_eq(a.downs, 0);
+    cr_expect(world_close(&w));
+}
+
 Test(cbs, one_slow_credential_delays_no_other_audience)
 {
     open_with_credential();

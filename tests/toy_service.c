@@ -74,7 +74,7 @@ static void take_put(toy_service *s, const rh_message *message)
     copy(message->application_properties, "name", s->audience, sizeof s->audience);
     copy(message->application_properties, "type", s->token_type, sizeof s->token_type);
     keep(s->token, sizeof s->token, token);
-    if (s->cbs_silent) return;
+    if (s->cbs_silent || s->cbs_deaf) return;
     if (!s->hold_puts) {
         answer_put(s, id);
         return;
@@ -269,7 +269,7 @@ static void on_delivery(void *user, rh_link *link, const rh_incoming *in)
         if (!s->keep_deliveries) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
         return;
     }
-    if (!in->settled) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
+    if (!in->settled && !(s->cbs_deaf && strcmp(node, "$cbs") == 0)) (void)rh_link_settle(link, in->delivery_id, in->delivery_id, RH_ACCEPTED, NULL, NULL);
     if (rh_message_view(in->payload, &message) != RH_OK) return;
     if (strcmp(node, "$cbs") == 0) take_put(s, &message);
     else take_question(s, &message);

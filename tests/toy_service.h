@@ -22,6 +22,7 @@ typedef struct toy_service {
     int         cbs_code; /* 202 */
     const char *cbs_words, *cbs_condition;
     bool        cbs_silent, cbs_refused, cbs_no_credit;
+    bool        cbs_deaf; /* neither answers nor settles */
     int         management_code; /* 200 */
     const char *management_words, *management_condition;
     bool        management_silent, management_garbage;
