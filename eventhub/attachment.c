@@ -175,9 +175,10 @@ static void down(rh_attachment *a)
     else end(a);
 }
 
+/* Whose token was refused ends for that, whatever comes before it has been told. */
 static void fail(rh_attachment *a, const rh_error *error)
 {
-    keep(a, error);
+    if (!a->refused) keep(a, error);
     down(a);
 }
 
@@ -299,8 +300,10 @@ static void on_attach(rh_endpoint *endpoint, rh_link *link, const rh_amqp_attach
     a->state  = RH_ATTACHMENT_UP;
     a->was_up = true;
     a->since  = rh_loop_now(a->client->loop);
-    rh_timer_cancel(a->client->loop, &a->timer);
-    rh_story_drop(&a->error, rh_client_allocator(a->client));
+    if (!a->refused) { /* or it is about to end for that */
+        rh_timer_cancel(a->client->loop, &a->timer);
+        rh_story_drop(&a->error, rh_client_allocator(a->client));
+    }
     if (a->handler->on_up) a->handler->on_up(a->user, link, answer);
 }
 

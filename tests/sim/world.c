@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Whatever is retained for a month is there at the end, however long the machine slept. */
-#define RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000)
+/* Whatever is retained for ten years is there at the end, however long the machine slept. */
+#define RETENTION_MS (INT64_C(3650) * 24 * 3600 * 1000)
 #define STORE_BYTES  (UINT64_C(4) << 30) /* more than any world sends: what is stored stays */
 
 /* What a producer sent at the last moment has to be read as well. */
