@@ -94,7 +94,7 @@ typedef struct rh_retry_opts {
 typedef struct rh_retry {
     const char     *what;  /* "connection", or the audience of a link, token, send or question: "sb://HOST/hub/Partitions/0" */
     uint32_t        tries; /* of the same thing in a row that failed; 1: the first */
-    uint64_t        wait_ns;
+    uint64_t        wait_ns; /* from now; a link waits for its connection, too, and then comes back later than this says */
     const rh_error *error; /* what happened */
 } rh_retry;
 
