@@ -116,8 +116,10 @@ static void leave(rh_attachment *a)
     rh_client_wake(a->client);
 }
 
+/* Whose token was refused ends for that, whatever comes before it has been told. */
 static void keep(rh_attachment *a, const rh_error *error)
 {
+    if (a->refused) return;
     a->told = false;
     rh_story_keep(&a->error, rh_client_allocator(a->client), error);
 }
@@ -175,10 +177,9 @@ static void down(rh_attachment *a)
     else end(a);
 }
 
-/* Whose token was refused ends for that, whatever comes before it has been told. */
 static void fail(rh_attachment *a, const rh_error *error)
 {
-    if (!a->refused) keep(a, error);
+    keep(a, error);
     down(a);
 }
 
@@ -524,8 +525,8 @@ void rh_attachments_refused(rh_client *client, const rh_grant *grant, const rh_e
 {
     for (rh_attachment *a = client->attachments; a; a = a->next) {
         if (a->grant != grant || a->state > RH_ATTACHMENT_LOST) continue;
-        a->refused = true;
         keep(a, error);
+        a->refused = true;
         if (a->state != RH_ATTACHMENT_LOST) poke(a);
     }
 }

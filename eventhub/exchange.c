@@ -113,10 +113,21 @@ static void fail_calls(rh_exchange *x, const rh_error *error)
         }
 }
 
+/* A service that does not answer `end` is not there, whatever its heartbeats say; and no session takes the place of this one before. */
+static void fall_silent(rh_exchange *x)
+{
+    rh_error error;
+    rh_error_own(&error, RH_E_PEER_SILENT, "the service did not answer the end of ", x->node, NULL);
+    rh_client_break(x->client, &error);
+}
+
 static void leave(rh_exchange *x)
 {
-    x->ending = true;
-    if (x->session && rh_session_end(x->session, NULL, NULL) == RH_AGAIN) retry(x);
+    rh_status status = x->session ? rh_session_end(x->session, NULL, NULL) : RH_E_STATE;
+    x->ending        = true;
+    x->end_said      = status == RH_OK;
+    if (status == RH_AGAIN) retry(x);
+    if (status == RH_OK) rh_timer_set(x->client->loop, &x->timer, rh_client_deadline(x->client, 0));
 }
 
 static void refuse(rh_exchange *x, const rh_error *error)
@@ -154,7 +165,8 @@ static void on_retry(void *user, rh_time now)
     rh_client   *client = x->client;
     (void)now;
     rh_client_enter(client);
-    if (x->ending) leave(x);
+    if (x->end_said) fall_silent(x);
+    else if (x->ending) leave(x);
     else rh_exchange_open(x);
     pump(x);
     rh_client_leave(client);
@@ -304,7 +316,7 @@ static void lose_session(rh_exchange *x)
     drop_gather(x);
     x->session = NULL;
     x->sender = x->receiver = NULL;
-    x->sender_up = x->receiver_up = x->ending = false;
+    x->sender_up = x->receiver_up = x->ending = x->end_said = false;
     rh_timer_cancel(x->client->loop, &x->timer);
 }
 
@@ -444,6 +456,7 @@ static void on_end(rh_endpoint *endpoint, const rh_error *error)
 {
     rh_exchange *x = of(endpoint);
     drop_gather(x);
+    rh_timer_cancel(x->client->loop, &x->timer);
     /* The engine is not done with this session: the next one needs memory of its own. */
     rh_loan_leave(x->client, x->loan);
     x->loan    = NULL;
@@ -451,7 +464,7 @@ static void on_end(rh_endpoint *endpoint, const rh_error *error)
     x->sender = x->receiver = NULL;
     x->sender_up = x->receiver_up = false;
     bool ended = x->ending;
-    x->ending  = false;
+    x->ending = x->end_said = false;
     if (!ended) refuse(x, error);
     /* Calls that were started while the old session was ending. */
     for (rh_call *call = x->calls; call; call = call->next)

@@ -47,6 +47,7 @@ struct rh_exchange {
     rh_session *session; /* NULL: none in the engine */
     rh_link    *sender, *receiver;
     bool        sender_up, receiver_up, ending;
+    bool        end_said; /* by us; the answer is waited for until the timer */
     rh_loan    *loan;   /* for the session and its links */
     uint8_t    *gather; /* while an answer of several frames comes */
     size_t      gather_n;

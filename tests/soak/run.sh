@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Our client and an emulator that errs by a script, two processes over real TLS on loopback: run.sh SECONDS. In the end nothing
-# accepted may be lost, nothing may be stuck, and neither process may grow. WORK=DIR keeps what the emulator told; OPTIONS go to it; SEED is the script's;
+# accepted may be lost, nothing may be stuck, and neither process may grow. WORK=DIR keeps what the emulator told; EMULATOR_OPTIONS go to it; SEED is the script's;
 # RESTARTS=N kills it so often, and it starts again with what it had on disk.
 set -u
 cd "$(dirname "$0")/../.."
@@ -52,4 +52,4 @@ at open odds 1/15 do close with any
 at open odds 1/30 do stall for 2s
 at begin odds 1/60 do end with any
 END
-timeout $((seconds + 150)) "$build/soak" --ringhub "$build/ringhub" --script "$work/script" --work "$work" --seconds "$seconds" --restarts "${RESTARTS:-0}" -- ${OPTIONS:-}
+timeout $((seconds + 150)) "$build/soak" --ringhub "$build/ringhub" --script "$work/script" --work "$work" --seconds "$seconds" --restarts "${RESTARTS:-0}" -- ${EMULATOR_OPTIONS:-}
