@@ -107,6 +107,14 @@ void sim_swarm_generous(sim_swarm *swarm)
     give_credit(swarm, swarm->emulator->limits.credit);
 }
 
+/* One draw after the other: compilers do not agree which argument of a call comes first. */
+static bool restart(sim_swarm *swarm, sim_chance *chance)
+{
+    bool    remember = !sim_once_in(chance, 4);
+    rh_time away     = sim_scale(chance, RH_MS(1), RH_SECONDS(10));
+    return swarm->restart && swarm->restart(swarm->restart_user, away, remember);
+}
+
 static bool withhold(sim_swarm *swarm)
 {
     rh_timer_set(&swarm->loop->loop, &swarm->stingy, swarm->loop->now + sim_scale(&swarm->chance, RH_MS(100), RH_SECONDS(60)));
@@ -155,7 +163,7 @@ bool sim_swarm_strike(sim_swarm *swarm, sim_wire *wire, sim_fault fault)
     case SIM_FAULT_ECHO: return echo(swarm, wire);
     case SIM_FAULT_THROTTLE: swarm->busy_until = swarm->loop->now + sim_scale(chance, RH_MS(100), RH_SECONDS(20)); return true;
     case SIM_FAULT_WITHHOLD: return withhold(swarm);
-    case SIM_FAULT_RESTART: return swarm->restart && swarm->restart(swarm->restart_user, sim_scale(chance, RH_MS(1), RH_SECONDS(10)), !sim_once_in(chance, 4));
+    case SIM_FAULT_RESTART: return restart(swarm, chance);
     case SIM_FAULT_DETACH:
     case SIM_FAULT_END:
     case SIM_FAULT_EXPIRE:
