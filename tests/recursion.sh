@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Who calls through a pointer, and whom: their owner's handlers, which are not of these layers, or what is named here.
-owner="rh_connection_take rh_output_borrow rh_output_give_back attach_answered attach_asked begin_answered begin_asked delivered
+owner="rh_connection_take rh_output_borrow rh_output_give_back attach_answered attach_asked begin_answered begin_asked delivered not_delivered
 flow_from_receiver flow_from_sender frame_written gather_begin header_done take_init take_open tell_close tell_detach tell_end tell_outcome"
 named="proto/draft.c:texts_are:rh_utf8_is proto/draft.c:texts_are:rh_ascii_is"
 
